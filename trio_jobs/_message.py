@@ -1,0 +1,212 @@
+"""What travels: a request one way, its response the other, progress in between. All frozen, shared by all who receive."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from math import inf, isnan
+from types import MappingProxyType
+from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
+
+import attrs
+
+from ._error_info import ErrorInfo
+from ._errors import JobAborted, JobFailed, JobTooSlow
+from ._randomness import current_randomness
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+ResponseT_co = TypeVar("ResponseT_co", covariant=True)
+RequestT_co = TypeVar("RequestT_co", covariant=True)
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+def new_id() -> str:
+    """An id from the randomness in force: unique across processes unless seeded."""
+    return current_randomness().new_id()
+
+
+@attrs.frozen(weakref_slot=False)
+class Request(Generic[RequestT_co]):
+    """Work that is asked for.
+
+    Raises:
+        TypeError, ValueError: A field has a wrong type or value; the message names both.
+    """
+
+    body: RequestT_co
+    """What the job is given."""
+    id: str = attrs.field(factory=new_id, kw_only=True)
+    """Names the request and its responses everywhere; unique across processes unless you choose it."""
+    key: str | None = attrs.field(default=None, kw_only=True)
+    """What the request is about, for gates that order or limit per key."""
+    priority: int = attrs.field(default=0, kw_only=True)
+    """Larger is sooner, where a gate looks at it."""
+    deadline: float = attrs.field(default=inf, kw_only=True)
+    """When its answer is of no more use, on Trio's clock (`trio.current_time`); ``inf`` for never."""
+    attempt: int = attrs.field(default=1, kw_only=True)
+    """1, and one more for each failure that was followed by another try."""
+    parent_id: str | None = attrs.field(default=None, kw_only=True)
+    """The request in whose answering this one was sent."""
+    root_id: str | None = attrs.field(default=None, kw_only=True)
+    """The request at the top of that chain; None at the top."""
+    headers: Mapping[str, str] = attrs.field(default=NO_HEADERS, kw_only=True)
+    """For tracing and the like; the job does not see them."""
+
+    def __attrs_post_init__(self) -> None:
+        if type(self.id) is not str or not self.id:
+            raise TypeError(f"id must be a str with at least one character, got {self.id!r}")
+        if self.key is not None and not isinstance(self.key, str):
+            raise TypeError(f"key must be a str or None, got {self.key!r}")
+        if type(self.priority) is not int:
+            raise TypeError(f"priority must be an int, got {self.priority!r}")
+        if self.deadline is not inf:
+            check_deadline(self.deadline)
+        if type(self.attempt) is not int or self.attempt < 1:
+            raise ValueError(f"attempt must be an int of at least 1, got {self.attempt!r}")
+        if self.headers is not NO_HEADERS:
+            _check_headers(self.headers)
+
+
+def check_deadline(deadline: object) -> None:
+    """Raise unless ``deadline`` is a time: a number that is not NaN."""
+    if isinstance(deadline, bool) or not isinstance(deadline, int | float):
+        raise TypeError(f"deadline must be a number of seconds on Trio's clock, got {deadline!r}")
+    if isnan(deadline):
+        raise ValueError("deadline must not be NaN")
+
+
+def _check_headers(headers: object) -> None:
+    if not isinstance(headers, Mapping):
+        raise TypeError(f"headers must be a mapping of str to str, got {headers!r}")
+    for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"headers must be a mapping of str to str, got {name!r}: {value!r}")
+
+
+class AbortReason(enum.Enum):
+    """Why a request was answered without its job having had its say."""
+
+    DEADLINE = "deadline"
+    """Its own deadline passed, waiting or running."""
+    CALLER = "caller"
+    """Who asked for it does not want it any more."""
+    OPERATOR = "operator"
+    """Somebody cancelled it by its id."""
+    SIBLING = "sibling"
+    """Another request of the same undertaking failed, and that ended them all."""
+
+
+class InterruptReason(enum.Enum):
+    """Why a request goes back unanswered, to be run again elsewhere or later."""
+
+    DRAIN = "drain"
+    """The processor is being stopped and the grace is over."""
+    CRASH = "crash"
+    """The processor failed."""
+    SUPERVISION = "supervision"
+    """Whoever supervises the processor is replacing it."""
+
+
+@attrs.frozen(weakref_slot=False)
+class Succeeded(Generic[ResponseT_co]):
+    """The job returned ``value``."""
+
+    value: ResponseT_co
+    """What the job returned."""
+    id: str = attrs.field(kw_only=True)
+    """The request's id."""
+    attempt: int = attrs.field(default=1, kw_only=True)
+    """Which attempt it was, counted from 1."""
+    waited: float = attrs.field(default=0.0, kw_only=True)
+    """Seconds from acceptance to start."""
+    ran: float = attrs.field(default=0.0, kw_only=True)
+    """Seconds from start to end."""
+
+    def unwrap(self) -> ResponseT_co:
+        """Return the value."""
+        return self.value
+
+
+@attrs.frozen(weakref_slot=False)
+class Failed:
+    """The job raised ``error``."""
+
+    error: ErrorInfo
+    """What it raised, as data."""
+    id: str = attrs.field(kw_only=True)
+    """The request's id."""
+    attempt: int = attrs.field(default=1, kw_only=True)
+    """Which attempt it was, counted from 1."""
+    waited: float = attrs.field(default=0.0, kw_only=True)
+    """Seconds from acceptance to start."""
+    ran: float = attrs.field(default=0.0, kw_only=True)
+    """Seconds from start to end."""
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.error, ErrorInfo):
+            raise TypeError(f"error must be an ErrorInfo, use ErrorInfo.from_exception(error), got {self.error!r}")
+
+    def unwrap(self) -> NoReturn:
+        """Raise a new `JobFailed`.
+
+        Raises:
+            JobFailed: The job's doing.
+        """
+        raise JobFailed(self.error, request_id=self.id)
+
+
+@attrs.frozen(weakref_slot=False)
+class Aborted:
+    """The request was stopped for ``reason`` before its job came to an end of its own."""
+
+    reason: AbortReason
+    """Why."""
+    id: str = attrs.field(kw_only=True)
+    """The request's id."""
+    attempt: int = attrs.field(default=1, kw_only=True)
+    """Which attempt it was, counted from 1."""
+    waited: float = attrs.field(default=0.0, kw_only=True)
+    """Seconds from acceptance to start, or to the abort if it never started."""
+    ran: float = attrs.field(default=0.0, kw_only=True)
+    """Seconds from start to the end of its clean-up; 0 if it never started."""
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.reason, AbortReason):
+            raise TypeError(f"reason must be an AbortReason, got {self.reason!r}")
+
+    def unwrap(self) -> NoReturn:
+        """Raise what the reason stands for.
+
+        Raises:
+            JobTooSlow: The deadline passed; it is a `trio.TooSlowError`.
+            JobAborted: For every other reason.
+        """
+        if self.reason is AbortReason.DEADLINE:
+            raise JobTooSlow(request_id=self.id)
+        raise JobAborted(self.reason.value, request_id=self.id)
+
+
+Response: TypeAlias = Succeeded[ResponseT] | Failed | Aborted
+"""What is published for a request: exactly one of these three."""
+
+
+@attrs.frozen(weakref_slot=False)
+class Interrupted:
+    """An outcome that is never published: the request goes back, and no attempt is charged. Interrupted is not failed."""
+
+    reason: InterruptReason
+    """Why."""
+    id: str = attrs.field(kw_only=True)
+    """The request's id."""
+
+
+@attrs.frozen(weakref_slot=False)
+class Progress:
+    """What a running job said of itself with ``report(body)``."""
+
+    body: Any
+    """What it said."""
+    id: str = attrs.field(kw_only=True)
+    """The request's id."""
