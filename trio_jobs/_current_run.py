@@ -1,0 +1,60 @@
+"""The request that is being run here: how a job reaches what surrounds it without being given it."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+import trio
+
+from ._message import Request
+
+
+class Runner(Protocol):
+    """Whatever runs a job: it holds one request at a time."""
+
+    @property
+    def request(self) -> Request[Any] | None:
+        """What it runs now."""
+        ...
+
+    @property
+    def shields(self) -> set[trio.CancelScope]:
+        """Shielded scopes in which the run waits for something that cannot be cancelled.
+
+        Whoever runs the job cancels them when the clean-up limit is over.
+        """
+        ...
+
+    def publish_progress(self, body: object) -> None:
+        """Tell those who subscribed to progress; never waits."""
+        ...
+
+
+# The pair, not the runner alone: a task that escaped from an ended job must not be taken for the runner's next one.
+current_run: ContextVar[tuple[Runner, Request[Any]] | None] = ContextVar("trio_jobs.run", default=None)
+
+
+def running() -> Runner | None:
+    """The runner of the job in whose context this is called, while that job runs."""
+    pair = current_run.get()
+    if pair is None or pair[0].request is not pair[1]:
+        return None
+    return pair[0]
+
+
+async def report(body: object) -> None:
+    """Publish a `Progress` with ``body`` for the request that this job runs; a checkpoint that never waits for anyone.
+
+    Only receivers that subscribed with ``progress=True`` see it, and where one of them has no room its oldest Progress is
+    dropped. From a `thread_job`, call ``trio.from_thread.run(report, body)``.
+
+    Raises:
+        RuntimeError: It was not called from a running job.
+    """
+    await trio.lowlevel.checkpoint_if_cancelled()
+    runner = running()
+    if runner is None:
+        raise RuntimeError("report() says something of the running job, and no job of a processor runs here")
+    runner.publish_progress(body)
+    await trio.lowlevel.cancel_shielded_checkpoint()

@@ -1,0 +1,490 @@
+"""The request channel within a process: a buffer, handles to send, handles to receive and settle.
+
+A processor without another transport keeps its requests here as well; then its waiting room is the buffer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from math import inf
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
+
+import attrs
+import outcome
+import trio
+from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, enable_ki_protection, reschedule
+
+from ._channel import DeadLetter, RequestReceiver
+from ._errors import LeaseLost
+from ._message import AbortReason, Request
+from ._waiting_room import WaitingRoom
+
+RequestT = TypeVar("RequestT")
+
+MAX_DEAD_LETTERS = 1_000  # kept per channel, the oldest go first; statistics() counts them all
+
+
+@attrs.frozen
+class RequestChannelStatistics:
+    """The state of a request channel, with Trio's names where they exist."""
+
+    current_buffer_used: int
+    """Requests that were sent and not received."""
+    max_buffer_size: float
+    """How many there can be before `send` waits."""
+    open_send_channels: int
+    """Handles that may still send."""
+    open_receive_channels: int
+    """Handles that may still receive."""
+    tasks_waiting_send: int
+    """Tasks blocked in `send`."""
+    tasks_waiting_receive: int
+    """Tasks blocked in `receive`."""
+    unsettled: int
+    """Requests that were received and not settled yet."""
+    dead_letters: int
+    """Requests that were rejected since the channel was opened."""
+
+
+class RequestBuffer(Generic[RequestT]):
+    """What the handles of one channel share. The rules are here, in methods that cannot wait."""
+
+    def __init__(self, max_buffer_size: float, room: WaitingRoom) -> None:
+        self.max_buffer_size = max_buffer_size
+        self.room = room
+        self.open_senders = 0
+        self.open_receivers = 0
+        self.sending: OrderedDict[Task, tuple[Request[RequestT], MemoryRequestSender[RequestT]]] = OrderedDict()
+        self.receiving: OrderedDict[Task, MemoryRequestReceiver[RequestT]] = OrderedDict()
+        self.dead: deque[DeadLetter] = deque(maxlen=MAX_DEAD_LETTERS)
+        self.dead_count = 0
+        self.unsettled = 0
+        self.consumer: Consumer | None = None
+        self.current_time: Callable[[], float] = trio.current_time
+        self._refusal: Callable[[], Exception] | None = None
+
+    def statistics(self) -> RequestChannelStatistics:
+        return RequestChannelStatistics(
+            current_buffer_used=len(self.room),
+            max_buffer_size=self.max_buffer_size,
+            open_send_channels=self.open_senders,
+            open_receive_channels=self.open_receivers,
+            tasks_waiting_send=len(self.sending),
+            tasks_waiting_receive=len(self.receiving),
+            unsettled=self.unsettled,
+            dead_letters=self.dead_count,
+        )
+
+    @enable_ki_protection
+    def put_nowait(self, request: Request[RequestT]) -> None:
+        """Accept ``request``; `trio.WouldBlock` if it has to wait, an error if nobody will ever take it."""
+        if self._refusal is not None:
+            raise self._refusal()
+        if self.receiving:
+            task, receiver = self.receiving.popitem(last=False)
+            receiver.hold(request)
+            reschedule(task, outcome.Value(request))
+        elif self.sending or len(self.room) >= self.max_buffer_size:
+            raise trio.WouldBlock
+        else:
+            self._accept(request)
+
+    @enable_ki_protection
+    def take(self, now: float) -> Request[RequestT] | None:
+        """What may start next, leaving the buffer; whoever waits to send moves up."""
+        request = self.room.take(now)
+        if self.sending:
+            if request is None and not len(self.room):  # a channel without a buffer: straight from the sender
+                self._admit()
+                request = self.room.take(now)
+            while self.sending and len(self.room) < self.max_buffer_size:
+                self._admit()
+        return request
+
+    def drop(self, request_id: str) -> bool:
+        """Take a waiting request out, if it is there."""
+        if not self.room.has(request_id):
+            return False
+        self.drop_known(request_id)
+        return True
+
+    def drop_known(self, request_id: str) -> None:
+        """Take out a request of which it is known that it waits; no look-up is needed."""
+        self.room.drop(request_id)
+        while self.sending and len(self.room) < self.max_buffer_size:
+            self._admit()
+
+    @enable_ki_protection
+    def give_back(self, request: Request[RequestT], delay: float = 0) -> None:
+        """It was taken and is not answered: it comes again, before what was sent later."""
+        if self.receiving and not delay:
+            task, receiver = self.receiving.popitem(last=False)
+            receiver.hold(request)
+            reschedule(task, outcome.Value(request))
+            return
+        self.room.give_back(request, self.current_time(), delay)
+        if delay:
+            self.look_again()
+        elif self.consumer is not None:
+            self.consumer.request_arrived()
+
+    def bury(self, request: Request[RequestT], reason: str) -> None:
+        """Keep it as a dead letter."""
+        self.dead.append(DeadLetter(request, reason))
+        self.dead_count += 1
+
+    def refuse(self, error: Callable[[], Exception]) -> None:
+        """Accept nothing more: who waits to send, and who sends later, gets a new ``error()``."""
+        self._refusal = error
+        while self.sending:
+            task, _ = self.sending.popitem(last=False)
+            reschedule(task, outcome.Error(error()))
+
+    def look_again(self) -> None:
+        """Let those who wait to receive see what has changed."""
+        while self.receiving:
+            task, _ = self.receiving.popitem(last=False)
+            reschedule(task, outcome.Value(None))
+
+    def sender_closed(self) -> None:
+        self.open_senders -= 1
+        if not self.open_senders:
+            self.look_again()
+
+    def receiver_closed(self) -> None:
+        self.open_receivers -= 1
+        if not self.open_receivers and self._refusal is None:
+            self.refuse(_nobody_receives)
+
+    def _accept(self, request: Request[RequestT]) -> None:
+        self.room.add(request, self.current_time())
+        if self.consumer is not None:
+            self.consumer.request_arrived()
+
+    def _admit(self) -> None:
+        task, (request, _) = self.sending.popitem(last=False)
+        self._accept(request)
+        reschedule(task)
+
+
+class Consumer(Protocol):
+    """A processor that takes from a buffer itself, in place of receivers."""
+
+    def request_arrived(self) -> None:
+        """Something may be taken."""
+        ...
+
+    def cancel_request(self, request_id: str, reason: AbortReason) -> bool:
+        """Abort a request that was sent through this buffer; whether there is anything to wait for."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
+
+
+def _nobody_receives() -> trio.BrokenResourceError:
+    return trio.BrokenResourceError("every receiver of this request channel is closed")
+
+
+class MemoryRequestSender(trio.abc.SendChannel[Request[RequestT]]):
+    """The sending end of a request channel. Made by `open_request_channel` or `Processor.request_sender`."""
+
+    def __init__(self, buffer: RequestBuffer[RequestT]) -> None:
+        self._buffer = buffer
+        self._closed = False
+        buffer.open_senders += 1
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return "<MemoryRequestSender closed>"
+        return f"<MemoryRequestSender {len(self._buffer.room)}/{self._buffer.max_buffer_size}>"
+
+    def statistics(self) -> RequestChannelStatistics:
+        """The state of the channel at this moment."""
+        return self._buffer.statistics()
+
+    def send_nowait(self, value: Request[RequestT]) -> None:
+        """Send without waiting.
+
+        Raises:
+            trio.WouldBlock: The buffer is full, or others wait to send.
+            trio.ClosedResourceError: You closed this handle.
+            trio.BrokenResourceError: Every receiver is closed; `ProcessorStopped` if it is a processor that has stopped.
+            TypeError: ``value`` is not a Request.
+        """
+        if self._closed:
+            raise trio.ClosedResourceError
+        if not isinstance(value, Request):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+            raise TypeError(f"a request channel carries Requests: send(Request(body)) instead of {value!r}")
+        self._buffer.put_nowait(value)
+
+    @enable_ki_protection
+    async def send(self, value: Request[RequestT]) -> None:
+        """Send, waiting while the buffer is full; first come, first served. Cancelled, it was not sent.
+
+        Raises:
+            trio.ClosedResourceError: You closed this handle, maybe while this waited.
+            trio.BrokenResourceError: Every receiver is closed; `ProcessorStopped` if it is a processor that has stopped.
+            TypeError: ``value`` is not a Request.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self.send_nowait(value)
+        except trio.WouldBlock:
+            pass
+        else:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return
+
+        task = current_task()
+        sending = self._buffer.sending
+        sending[task] = value, self
+
+        def abort(_: RaiseCancelT) -> Abort:
+            del sending[task]
+            return Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def clone(self) -> MemoryRequestSender[RequestT]:
+        """Another handle on the same channel, to be closed on its own.
+
+        Raises:
+            trio.ClosedResourceError: This one is closed.
+        """
+        if self._closed:
+            raise trio.ClosedResourceError
+        return MemoryRequestSender(self._buffer)
+
+    @enable_ki_protection
+    def close(self) -> None:
+        """Close this handle; when it was the last, receivers get what is left and then `trio.EndOfChannel`."""
+        if self._closed:
+            return
+        self._closed = True
+        sending = self._buffer.sending
+        for task in [task for task, (_, handle) in sending.items() if handle is self]:
+            del sending[task]
+            reschedule(task, outcome.Error(trio.ClosedResourceError()))
+        self._buffer.sender_closed()
+
+    async def aclose(self) -> None:
+        """Close this handle, see `close`; a checkpoint."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class MemoryRequestReceiver(RequestReceiver[RequestT]):
+    """The receiving end of a request channel: clones compete, and each settles what it received.
+
+    Closing a handle gives back what it has not settled. Requests that nobody can receive any more are lost with the
+    process, as everything in memory.
+    """
+
+    def __init__(self, buffer: RequestBuffer[RequestT]) -> None:
+        self._buffer = buffer
+        self._closed = False
+        self._held: dict[str, Request[RequestT]] = {}
+        buffer.open_receivers += 1
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return "<MemoryRequestReceiver closed>"
+        return f"<MemoryRequestReceiver waiting={len(self._buffer.room)} unsettled={len(self._held)}>"
+
+    def statistics(self) -> RequestChannelStatistics:
+        """The state of the channel at this moment."""
+        return self._buffer.statistics()
+
+    def sender(self) -> MemoryRequestSender[RequestT]:
+        """A new handle that sends into the channel."""
+        return MemoryRequestSender(self._buffer)
+
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """What was rejected, oldest first; the last 1,000 are kept."""
+        return tuple(self._buffer.dead)
+
+    @enable_ki_protection
+    def receive_nowait(self) -> Request[RequestT]:
+        """The next request, held by this handle until it is settled.
+
+        Raises:
+            trio.WouldBlock: There is none at the moment.
+            trio.EndOfChannel: All senders are closed and nothing is left.
+            trio.ClosedResourceError: You closed this handle.
+        """
+        if self._closed:
+            raise trio.ClosedResourceError
+        buffer = self._buffer
+        now = buffer.current_time()
+        if buffer.room.next_time <= now:
+            buffer.room.wake(now)
+        request = buffer.take(now)
+        if request is not None:
+            self.hold(request)
+            return request
+        if not buffer.open_senders and not len(buffer.room):
+            raise trio.EndOfChannel
+        raise trio.WouldBlock
+
+    @enable_ki_protection
+    async def receive(self) -> Request[RequestT]:
+        """The next request, held by this handle until it is settled. Cancelled, none was received.
+
+        Raises:
+            trio.EndOfChannel: All senders are closed and nothing is left.
+            trio.ClosedResourceError: You closed this handle, maybe while this waited.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        request: Request[RequestT] | None
+        try:
+            request = self.receive_nowait()
+        except trio.WouldBlock:
+            request = None
+        else:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return request
+
+        while request is None:
+            with trio.CancelScope(deadline=self._buffer.room.next_time):  # for what was released with a delay
+                request = await self._park()
+            if request is None:
+                try:
+                    request = self.receive_nowait()
+                except trio.WouldBlock:
+                    continue
+        return request
+
+    async def _park(self) -> Request[RequestT] | None:
+        task = current_task()
+        receiving = self._buffer.receiving
+        receiving[task] = self
+
+        def abort(_: RaiseCancelT) -> Abort:
+            del receiving[task]
+            return Abort.SUCCEEDED
+
+        request: Request[RequestT] | None = await trio.lowlevel.wait_task_rescheduled(abort)
+        return request
+
+    def hold(self, request: Request[RequestT]) -> None:
+        """From now on it is this handle that settles ``request``; called by the channel."""
+        self._held[request.id] = request
+        self._buffer.unsettled += 1
+
+    async def ack(self, request: Request[Any]) -> None:
+        """It was answered: it never comes again."""
+        self._settle(request)
+        await trio.lowlevel.checkpoint()
+
+    @enable_ki_protection
+    async def release(self, request: Request[Any], delay: float = 0, *, charge: bool = False) -> None:
+        """Give it back, before what was sent later; with a ``delay`` in seconds, for that long nobody gets it.
+
+        With ``charge`` it comes back as the next attempt.
+
+        Raises:
+            LeaseLost: This handle does not hold it.
+            ValueError: ``delay`` is negative or not finite.
+        """
+        if not 0 <= delay < inf:
+            raise ValueError(f"delay must be a finite number of seconds, at least 0, got {delay!r}")
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._settle(request)
+        if charge:
+            request = attrs.evolve(request, attempt=request.attempt + 1)
+        self._buffer.give_back(request, delay)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def reject(self, request: Request[Any], reason: str) -> None:
+        """Keep it as a dead letter with ``reason``; see `dead_letters`."""
+        self._settle(request)
+        self._buffer.bury(request, reason)
+        await trio.lowlevel.checkpoint()
+
+    async def extend(self, request: Request[Any], seconds: float) -> None:
+        """Check that it is held by this handle: in memory that never ends by itself."""
+        await trio.lowlevel.checkpoint()
+        if request.id not in self._held:
+            raise LeaseLost(request.id)
+
+    def _settle(self, request: Request[Any]) -> None:
+        if self._held.pop(request.id, None) is None:
+            raise LeaseLost(request.id)
+        self._buffer.unsettled -= 1
+
+    def clone(self) -> MemoryRequestReceiver[RequestT]:
+        """Another handle that competes for the same requests.
+
+        Raises:
+            trio.ClosedResourceError: This one is closed.
+        """
+        if self._closed:
+            raise trio.ClosedResourceError
+        return MemoryRequestReceiver(self._buffer)
+
+    @enable_ki_protection
+    def close(self) -> None:
+        """Close this handle; what it has not settled comes to another. After the last, `send` raises BrokenResourceError."""
+        if self._closed:
+            return
+        self._closed = True
+        receiving = self._buffer.receiving
+        for task in [task for task, handle in receiving.items() if handle is self]:
+            del receiving[task]
+            reschedule(task, outcome.Error(trio.ClosedResourceError()))
+        for request in list(self._held.values()):
+            self._settle(request)
+            self._buffer.give_back(request)
+        self._buffer.receiver_closed()
+
+    async def aclose(self) -> None:
+        """Close this handle, see `close`; a checkpoint."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class RequestChannel(NamedTuple, Generic[RequestT]):
+    """The two ends of a request channel."""
+
+    sender: MemoryRequestSender[RequestT]
+    receiver: MemoryRequestReceiver[RequestT]
+
+
+def open_request_channel(max_buffer_size: float) -> RequestChannel[Any]:
+    """Open a channel for requests within this process.
+
+    Args:
+        max_buffer_size: How many may wait before `send` does; 0 for a hand-over, ``math.inf`` for no limit.
+
+    Raises:
+        TypeError, ValueError: ``max_buffer_size`` is not an int or ``math.inf``, or is negative.
+    """
+    check_buffer_size("max_buffer_size", max_buffer_size, least=0)
+    buffer: RequestBuffer[Any] = RequestBuffer(max_buffer_size, WaitingRoom())
+    return RequestChannel(MemoryRequestSender(buffer), MemoryRequestReceiver(buffer))
+
+
+def check_buffer_size(name: str, size: object, *, least: int) -> None:
+    """Raise unless ``size`` is an int of at least ``least``, or math.inf."""
+    if size == inf and isinstance(size, float):
+        return
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"{name} must be an int or math.inf, got {size!r}")
+    if size < least:
+        raise ValueError(f"{name} must be at least {least}, got {size!r}")

@@ -1,0 +1,6 @@
+"""What decides when a request may start: one gate a file, each usable alone or with others."""
+
+from .._waiting_room import Gate, Hold
+from ._concurrency import Concurrency
+
+__all__ = ["Concurrency", "Gate", "Hold"]
