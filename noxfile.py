@@ -1,0 +1,199 @@
+# /// script
+# dependencies = ["nox[uv]"]
+# ///
+"""`nox` runs everything that must hold; `nox -s demo` shows the product at work."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+import nox
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+VERSION: str = PYPROJECT["project"]["version"]
+OLDEST = "3.11"
+PYTHONS = [OLDEST, "3.12", "3.13", "3.14", "3.15"]
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+# The interpreters that are here: fetch none, skip what is missing, also where CI is set.
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False
+
+# A job for the built package, in a file of the user's and with inputs of the user's.
+TRIAL_JOB = """
+import trio_jobs
+
+
+@trio_jobs.job
+async def double(line: str) -> str:
+    return line * 2
+"""
+TRIAL_INPUT = "one\ntwo\n"
+
+
+def group(*names: str) -> tuple[str, ...]:
+    """What these dependency groups ask for."""
+    return tuple(nox.project.dependency_groups(PYPROJECT, *names))
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """All tests with all extras; every line and branch must have run."""
+    session.install("-e", ".[all]", *group("test"))
+    # Each Python has its own data: what one version runs must not hide what another does not.
+    # Not pytest-cov: it starts too late for what a plugin imports.
+    data = Path(session.create_tmp(), "coverage")
+    environment = {"COVERAGE_FILE": str(data)}
+    session.run("coverage", "erase", env=environment)
+    session.run("coverage", "run", "-m", "pytest", *session.posargs, env=environment)
+    if session.posargs:
+        session.log("a part of the tests says nothing about coverage: no report")
+        return
+    session.run("coverage", "combine", "--quiet", env=environment)
+    session.run("coverage", "report", env=environment)
+
+
+@nox.session(python=OLDEST, venv_backend="uv")
+def lowest(session: nox.Session) -> None:
+    """The tests with the oldest releases that pyproject.toml admits."""
+    session.install("--resolution", "lowest-direct", "-e", ".[all]", *group("test"))
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def bare(session: nox.Session) -> None:
+    """Without extras: it imports, its command says what to install, its tests pass."""
+    session.install("-e", ".", *group("test"))
+    session.run("python", "-c", "import trio_jobs")
+    said = session.run("trio-jobs", success_codes=[2], silent=True)
+    if not isinstance(said, str) or len(said.splitlines()) != 1 or "pip install" not in said:
+        session.error(f"expected one line with the command to install, trio-jobs said:\n{said}")
+    session.run(
+        *("python", "-m", "pytest", "-m", "not extra", "--ignore=tests/cli"), *session.posargs
+    )
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Both checkers, strict, over all code; and the public names as a user's checker sees them."""
+    session.install("-e", ".[all]", *group("test", "types"))
+    session.run("mypy")
+    session.run("pyright")
+    session.run("pyright", "--verifytypes", "trio_jobs", "--ignoreexternal")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and Trio's rules. Who imports whom is a test: tests/test_layout.py."""
+    session.install(*group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    # 910 and 911 prove that every async function is a checkpoint, 102 and 103 that clean-up is
+    # shielded and that no Cancelled is swallowed. Not the tests: a job there may do as it likes.
+    session.run(
+        *("flake8-async", "--enable", "ASYNC102,ASYNC103,ASYNC910,ASYNC911"),
+        *map(str, sorted(Path("trio_jobs").rglob("*.py"))),
+    )
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The manual; a broken link inside it is an error."""
+    session.install("-e", ".[all]", *group("docs"))
+    session.run(
+        *("sphinx-build", "-W", "-n", "--keep-going", "-b", "html"),
+        *("docs", "docs/_build/html"),
+        *session.posargs,
+    )
+
+
+@nox.session
+def changelog(session: nox.Session) -> None:
+    """What the next release would say."""
+    session.install(*group("changelog"))
+    session.run("towncrier", "build", "--draft", "--version", VERSION)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build both archives, install the wheel as a user does, and try it without the repository."""
+    session.install("build[uv]")
+    place = Path(session.create_tmp()).resolve()
+    shutil.rmtree(place)
+    session.run("python", "-m", "build", "--installer", "uv", "--outdir", str(place), silent=True)
+    wheel, sdist = only(place, "*.whl"), only(place, "*.tar.gz")
+    check_contents(session, wheel, sdist)
+
+    session.run("python", "-m", "venv", str(place / "user"))
+    programs = next(path for path in (place / "user").iterdir() if path.name in {"bin", "Scripts"})
+    python, trio_jobs = str(programs / "python"), str(programs / "trio-jobs")
+    session.run(
+        *(python, "-m", "pip", "install", "--quiet", f"{wheel}[all]", *group("test")),
+        external=True,
+    )
+    with session.chdir(place):
+        session.run(python, "-c", "import trio_jobs; print(trio_jobs.__file__)", external=True)
+        session.run(trio_jobs, "--help", external=True, silent=True)
+        Path("trial.py").write_text(TRIAL_JOB)
+        Path("input.txt").write_text(TRIAL_INPUT)
+        said = session.run(
+            trio_jobs, "map", "trial:double", "input.txt", external=True, silent=True
+        )
+        if not isinstance(said, str) or "oneone" not in said or "twotwo" not in said:
+            session.error(f"trio-jobs map should have doubled each line, it said:\n{said}")
+    with session.chdir(unpacked_without_package(sdist, place)):
+        session.run(python, "-m", "pytest", *session.posargs, external=True)
+
+
+@nox.session(default=False)
+def demo(session: nox.Session) -> None:
+    """The main job on real input; arguments after `--` go to it."""
+    session.install("-e", ".[all]")
+    session.run("trio-jobs", "demo", *session.posargs)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """The benchmarks, as ratios to Trio written by hand; arguments after `--` go to them."""
+    session.install("-e", ".[all]", *group("test"))
+    session.run("python", "-m", "tests.benchmarks", *session.posargs)
+
+
+def only(folder: Path, pattern: str) -> Path:
+    """The one file there that matches."""
+    (found,) = folder.glob(pattern)
+    return found
+
+
+def check_contents(session: nox.Session, wheel: Path, sdist: Path) -> None:
+    """The wheel holds the package alone; the sdist also what is needed to test and document it."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = {PurePosixPath(name) for name in archive.namelist()}
+    strange = {name.parts[0] for name in names} - {"trio_jobs", f"trio_jobs-{VERSION}.dist-info"}
+    if strange or PurePosixPath("trio_jobs/py.typed") not in names:
+        session.error(f"the wheel must hold trio_jobs with its py.typed only, it has {names}")
+    with tarfile.open(sdist) as archive:
+        inside = {PurePosixPath(name).relative_to(sdist_folder()) for name in archive.getnames()}
+    wanted = {"tests/test_layout.py", "docs/conf.py", "noxfile.py", "LICENSE", "README.md"}
+    if missing := {name for name in wanted if PurePosixPath(name) not in inside}:
+        session.error(f"the sdist lacks {missing}")
+
+
+def sdist_folder() -> str:
+    return f"trio_jobs-{VERSION}"
+
+
+def unpacked_without_package(sdist: Path, place: Path) -> Path:
+    """The sdist's tests, beside no package but the installed one."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(place, filter="data")
+    shutil.rmtree(place / sdist_folder() / "trio_jobs")
+    return place / sdist_folder()
+
+
+if __name__ == "__main__":
+    nox.main()
