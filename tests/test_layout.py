@@ -15,15 +15,15 @@ import pytest
 # unless a file of it has a place of its own; its files never import each other either, only its
 # __init__ imports them. A star: decided in plain functions, so it never imports trio.
 LEVELS = [
-    "_errors _error_info* _randomness*",
-    "_message* _deadlines*",
-    "_current_run _context",
+    "_errors _error_info* _randomness* _arguments* _single_error",
+    "_message*",
+    "_current_run",
     "_channel _job _codec* _events _lifecycle* _settlement* _resources _restart* _observable",
-    "_waiting_room*",
-    "_broadcast _memory _layer",
-    "_client _worker gates/* layers/ transports/ opentelemetry",
+    "_thread_job _process_job _waiting_room* _ring*",
+    "_broadcast _memory _deadlines* _layer",
+    "_call_cycle _worker gates/* layers/ transports/ opentelemetry",
+    "_client",
     "_processor",
-    "_map",
     "_link _graph* sources/",
     "_app _snapshot",
     "control/ web/",

@@ -26,6 +26,11 @@ class Runner(Protocol):
         """
         ...
 
+    @property
+    def calls(self) -> dict[str, Any]:
+        """Who was sent the requests, by their ids, whose answers the run waits for."""
+        ...
+
     def publish_progress(self, body: object) -> None:
         """Tell those who subscribed to progress; never waits."""
         ...

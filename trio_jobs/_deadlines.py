@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 from math import inf
+from typing import Any
+
+from ._message import Request
+from ._waiting_room import Waiting
 
 _SWEEP_FROM = 64  # entries; below it is not worth looking how many of them are dead
 
@@ -17,7 +21,7 @@ class Deadlines:
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, str]] = []
-        self._live: dict[str, float] = {}
+        self._live: dict[str, Waiting] = {}
 
     def __len__(self) -> int:
         return len(self._live)
@@ -26,28 +30,31 @@ class Deadlines:
     def next(self) -> float:
         """The earliest, or inf."""
         heap = self._heap
-        while heap and self._live.get(heap[0][1]) != heap[0][0]:
+        while heap:
+            due, request_id = heap[0]
+            one = self._live.get(request_id)
+            if one is not None and one.request.deadline == due:
+                return due
             heappop(heap)
-        return heap[0][0] if heap else inf
+        return inf
 
-    def add(self, request_id: str, deadline: float) -> None:
-        """Watch the deadline of a request."""
+    def add(self, request: Request[Any], accepted: float) -> None:
+        """Watch the deadline of a request that was accepted at ``accepted``."""
         heap = self._heap
         if len(heap) > _SWEEP_FROM + 2 * len(self._live):
-            heap[:] = [(due, request_id) for request_id, due in self._live.items()]
+            heap[:] = [(one.request.deadline, request_id) for request_id, one in self._live.items()]
             heapify(heap)
-        self._live[request_id] = deadline
-        heappush(heap, (deadline, request_id))
+        self._live[request.id] = Waiting(request, accepted)
+        heappush(heap, (request.deadline, request.id))
 
     def discard(self, request_id: str) -> None:
         """It was answered, its deadline is of no more interest."""
         self._live.pop(request_id, None)
 
-    def pop_due(self, now: float) -> list[str]:
-        """The ids of those whose deadline has passed, earliest first; they are not watched any more."""
-        due: list[str] = []
+    def pop_due(self, now: float) -> list[Waiting]:
+        """Those whose deadline has passed, earliest first; they are not watched any more."""
+        due: list[Waiting] = []
         while self.next <= now:
             _, request_id = heappop(self._heap)
-            del self._live[request_id]
-            due.append(request_id)
+            due.append(self._live.pop(request_id))
         return due

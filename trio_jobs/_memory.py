@@ -6,7 +6,7 @@ A processor without another transport keeps its requests here as well; then its 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from math import inf
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
@@ -15,6 +15,7 @@ import outcome
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, enable_ki_protection, reschedule
 
+from ._arguments import check_buffer_size
 from ._channel import DeadLetter, RequestReceiver
 from ._errors import LeaseLost
 from ._message import AbortReason, Request
@@ -61,6 +62,9 @@ class RequestBuffer(Generic[RequestT]):
         self.dead_count = 0
         self.unsettled = 0
         self.consumer: Consumer | None = None
+        """The processor whose own buffer this is."""
+        self.fetchers: list[Consumer] = []
+        """Processors that receive through a handle."""
         self.current_time: Callable[[], float] = trio.current_time
         self._refusal: Callable[[], Exception] | None = None
 
@@ -79,8 +83,8 @@ class RequestBuffer(Generic[RequestT]):
     @enable_ki_protection
     def put_nowait(self, request: Request[RequestT]) -> None:
         """Accept ``request``; `trio.WouldBlock` if it has to wait, an error if nobody will ever take it."""
-        if self._refusal is not None:
-            raise self._refusal()
+        if self._refusal is not None and (error := self._refusal()) is not None:
+            raise error
         if self.receiving:
             task, receiver = self.receiving.popitem(last=False)
             receiver.hold(request)
@@ -102,15 +106,17 @@ class RequestBuffer(Generic[RequestT]):
                 self._admit()
         return request
 
-    def drop(self, request_id: str) -> bool:
-        """Take a waiting request out, if it is there."""
-        if not self.room.has(request_id):
+    def cancel(self, request: Request[Any], reason: AbortReason, since: float) -> bool:
+        """Abort what was sent here at ``since``, wherever it is by now; whether its job still runs."""
+        if self.consumer is not None:
+            return self.consumer.cancel_request(request, reason, since)
+        if self.room.find(request.id) is not None:
+            self.drop(request.id)
             return False
-        self.drop_known(request_id)
-        return True
+        return any(fetcher.cancel_request(request, reason, since) for fetcher in self.fetchers)
 
-    def drop_known(self, request_id: str) -> None:
-        """Take out a request of which it is known that it waits; no look-up is needed."""
+    def drop(self, request_id: str) -> None:
+        """Take out a request of which it is known that it waits."""
         self.room.drop(request_id)
         while self.sending and len(self.room) < self.max_buffer_size:
             self._admit()
@@ -127,19 +133,23 @@ class RequestBuffer(Generic[RequestT]):
         if delay:
             self.look_again()
         elif self.consumer is not None:
-            self.consumer.request_arrived()
+            self.consumer.request_arrived(request)
 
     def bury(self, request: Request[RequestT], reason: str) -> None:
         """Keep it as a dead letter."""
         self.dead.append(DeadLetter(request, reason))
         self.dead_count += 1
 
-    def refuse(self, error: Callable[[], Exception]) -> None:
-        """Accept nothing more: who waits to send, and who sends later, gets a new ``error()``."""
+    def refuse(self, error: Callable[[], Exception | None]) -> None:
+        """Accept nothing more: who waits to send, and who sends later, gets a new ``error()``, unless that is None."""
         self._refusal = error
-        while self.sending:
-            task, _ = self.sending.popitem(last=False)
-            reschedule(task, outcome.Error(error()))
+        sending, self.sending = self.sending, OrderedDict()
+        for task, (request, handle) in sending.items():
+            refused = error()
+            if refused is None:
+                self.sending[task] = request, handle
+            else:
+                reschedule(task, outcome.Error(refused))
 
     def look_again(self) -> None:
         """Let those who wait to receive see what has changed."""
@@ -160,7 +170,7 @@ class RequestBuffer(Generic[RequestT]):
     def _accept(self, request: Request[RequestT]) -> None:
         self.room.add(request, self.current_time())
         if self.consumer is not None:
-            self.consumer.request_arrived()
+            self.consumer.request_arrived(request)
 
     def _admit(self) -> None:
         task, (request, _) = self.sending.popitem(last=False)
@@ -168,20 +178,41 @@ class RequestBuffer(Generic[RequestT]):
         reschedule(task)
 
 
+class Caller(Protocol):
+    """A job that runs, as one that may wait for others."""
+
+    @property
+    def calls(self) -> Mapping[str, Consumer]:
+        """The ids that it waits for, and who was sent them."""
+        ...
+
+
 class Consumer(Protocol):
-    """A processor that takes from a buffer itself, in place of receivers."""
-
-    def request_arrived(self) -> None:
-        """Something may be taken."""
-        ...
-
-    def cancel_request(self, request_id: str, reason: AbortReason) -> bool:
-        """Abort a request that was sent through this buffer; whether there is anything to wait for."""
-        ...
+    """A processor, as the channel that feeds it sees it."""
 
     @property
     def name(self) -> str:
         """What messages call it."""
+        ...
+
+    def request_arrived(self, request: Request[Any]) -> None:
+        """It waits in the room."""
+        ...
+
+    def cancel_request(self, request: Request[Any], reason: AbortReason, since: float) -> bool:
+        """Abort what was sent at ``since``; whether its job still runs, so that an answer is worth waiting for."""
+        ...
+
+    def slot_holders(self) -> Collection[Caller] | None:
+        """The jobs in its slots; None while there is a free one."""
+        ...
+
+    def runner_of(self, request_id: str) -> Caller | None:
+        """The job that runs for this request, if it does."""
+        ...
+
+    def has_ended(self, request_id: str) -> bool:
+        """Whether its job has ended, and only its response is on the way."""
         ...
 
 
@@ -201,6 +232,11 @@ class MemoryRequestSender(trio.abc.SendChannel[Request[RequestT]]):
         if self._closed:
             return "<MemoryRequestSender closed>"
         return f"<MemoryRequestSender {len(self._buffer.room)}/{self._buffer.max_buffer_size}>"
+
+    @property
+    def buffer(self) -> RequestBuffer[RequestT]:
+        """What it sends into; for the client, which cancels there what it has sent."""
+        return self._buffer
 
     def statistics(self) -> RequestChannelStatistics:
         """The state of the channel at this moment."""
@@ -240,11 +276,11 @@ class MemoryRequestSender(trio.abc.SendChannel[Request[RequestT]]):
             return
 
         task = current_task()
-        sending = self._buffer.sending
-        sending[task] = value, self
+        buffer = self._buffer
+        buffer.sending[task] = value, self
 
         def abort(_: RaiseCancelT) -> Abort:
-            del sending[task]
+            del buffer.sending[task]
             return Abort.SUCCEEDED
 
         await trio.lowlevel.wait_task_rescheduled(abort)
@@ -304,6 +340,10 @@ class MemoryRequestReceiver(RequestReceiver[RequestT]):
     def statistics(self) -> RequestChannelStatistics:
         """The state of the channel at this moment."""
         return self._buffer.statistics()
+
+    def fetched_by(self, consumer: Consumer) -> None:
+        """A processor receives through this handle: requests that it has received can be cancelled there."""
+        self._buffer.fetchers.append(consumer)
 
     def sender(self) -> MemoryRequestSender[RequestT]:
         """A new handle that sends into the channel."""
@@ -478,13 +518,3 @@ def open_request_channel(max_buffer_size: float) -> RequestChannel[Any]:
     check_buffer_size("max_buffer_size", max_buffer_size, least=0)
     buffer: RequestBuffer[Any] = RequestBuffer(max_buffer_size, WaitingRoom())
     return RequestChannel(MemoryRequestSender(buffer), MemoryRequestReceiver(buffer))
-
-
-def check_buffer_size(name: str, size: object, *, least: int) -> None:
-    """Raise unless ``size`` is an int of at least ``least``, or math.inf."""
-    if size == inf and isinstance(size, float):
-        return
-    if isinstance(size, bool) or not isinstance(size, int):
-        raise TypeError(f"{name} must be an int or math.inf, got {size!r}")
-    if size < least:
-        raise ValueError(f"{name} must be at least {least}, got {size!r}")

@@ -13,9 +13,9 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from heapq import heappop, heappush
-from itertools import chain, count
+from itertools import chain, count, islice
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 
@@ -69,6 +69,15 @@ class Gate(ABC):
         self._rooms.remove(room)
 
 
+class Waiting(NamedTuple):
+    """A request that waits."""
+
+    request: Request[Any]
+    """The request."""
+    accepted: float
+    """Since when, on Trio's clock."""
+
+
 class _Line:
     """Requests first in, first out, with the times at which they were accepted.
 
@@ -86,8 +95,8 @@ class _Line:
     def __len__(self) -> int:
         return len(self._requests)
 
-    def __iter__(self) -> Iterator[Request[Any]]:
-        return iter(self._requests)
+    def waiting(self) -> Iterator[Waiting]:
+        return map(Waiting, self._requests, islice(self._times, self._gone, None))
 
     def append(self, request: Request[Any], accepted: float) -> None:
         self._requests.append(request)
@@ -138,7 +147,7 @@ class WaitingRoom:
         self._sequence = count().__next__
         self._size = 0
         self._dropped: set[str] = set()
-        self._ids: dict[str, int] | None = None  # made by the first look-up of an id; most rooms never need it
+        self._index: dict[str, Waiting] | None = None  # made by the first look-up of an id; most rooms never need it
         for gate in self._gates:
             gate.join(self)
 
@@ -148,9 +157,14 @@ class WaitingRoom:
 
     def __iter__(self) -> Iterator[Request[Any]]:
         """Those who wait, for a person to look at: it visits all of them."""
-        kept = (one.request for line in self._kept.values() for one in line if one.kept)
-        timed = (one.request for _, _, one in self._timed if one.kept and one.why == _DELAYED)
-        return (request for request in chain(self._back, self._line, kept, timed) if request.id not in self._dropped)
+        return (one.request for one in self._everyone())
+
+    def _everyone(self) -> Iterator[Waiting]:
+        in_line = chain(self._back.waiting(), self._line.waiting())
+        kept = chain.from_iterable(self._kept.values())
+        delayed = (one for _, _, one in self._timed if one.why == _DELAYED)
+        not_in_line = (Waiting(one.request, one.accepted) for one in chain(kept, delayed) if one.kept)
+        return (one for one in chain(in_line, not_in_line) if one.request.id not in self._dropped)
 
     @property
     def may_start(self) -> bool:
@@ -168,14 +182,14 @@ class WaitingRoom:
         """Accept ``request``: it waits behind the others."""
         self._line.append(request, now)
         self._size += 1
-        if self._ids is not None:
-            self._ids[request.id] = self._ids.get(request.id, 0) + 1
+        if self._index is not None:
+            self._index[request.id] = Waiting(request, now)
 
     def give_back(self, request: Request[Any], now: float, delay: float = 0) -> None:
         """It was taken and has not been answered: it waits again, before those who came later, after ``delay`` seconds."""
         self._size += 1
-        if self._ids is not None:
-            self._ids[request.id] = self._ids.get(request.id, 0) + 1
+        if self._index is not None:
+            self._index[request.id] = Waiting(request, now)
         if delay > 0:
             heappush(self._timed, (now + delay, self._sequence(), _Kept(request, now, _DELAYED)))
         else:
@@ -223,13 +237,11 @@ class WaitingRoom:
         self._dropped.add(request_id)
         self._forget(request_id)
 
-    def has(self, request_id: str) -> bool:
-        """Whether a request of this id waits. The first call looks at all of them, later ones at a table."""
-        if self._ids is None:
-            self._ids = {}
-            for request in self:
-                self._ids[request.id] = self._ids.get(request.id, 0) + 1
-        return request_id in self._ids
+    def find(self, request_id: str) -> Waiting | None:
+        """The request of this id, if it waits. The first call looks at all of them, later ones at a table."""
+        if self._index is None:
+            self._index = {one.request.id: one for one in self._everyone()}
+        return self._index.get(request_id)
 
     def why(self, request_id: str) -> str:
         """What keeps the request of this id waiting, for a person; it visits those who are kept."""
@@ -245,12 +257,8 @@ class WaitingRoom:
 
     def _forget(self, request_id: str) -> None:
         self._size -= 1
-        if self._ids is not None:
-            left = self._ids[request_id] - 1
-            if left:
-                self._ids[request_id] = left
-            else:
-                del self._ids[request_id]
+        if self._index is not None:
+            self._index.pop(request_id, None)
 
     def _keep(self, request: Request[Any], accepted: float, now: float) -> bool:
         for gate in self._gates:

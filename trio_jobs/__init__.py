@@ -1,0 +1,100 @@
+"""Structured-concurrency jobs for Trio.
+
+A job is an async function of a request and its resources. A processor runs it: requests come in through a channel, each runs in
+a cancel scope of its own, and every response is broadcast to all who subscribed.
+
+How the package is built, from the ground up; a file knows only files above it:
+
+    what travels          _message, _error_info, _errors, _randomness
+    what is run           _job, _thread_job, _process_job, _resources, _current_run
+    the ways              _channel, _broadcast (responses), _memory (requests)
+    what decides          _waiting_room, gates/, _settlement, _lifecycle, _deadlines, _call_cycle: no I/O, mostly no Trio
+    what runs it          _worker
+    what asks for it      _client
+    what holds it         _processor
+    what a shell sees     cli/
+"""
+
+from ._broadcast import BroadcastReceiver, BroadcastSender, Overflow, open_broadcast_channel
+from ._channel import DeadLetter, Receiver, RequestReceiver, Sender
+from ._client import Client, Submission, open_client, send_receive
+from ._current_run import report
+from ._error_info import ErrorInfo
+from ._errors import (
+    CallCycle,
+    ConservationError,
+    Disconnected,
+    JobAborted,
+    JobFailed,
+    JobTooSlow,
+    Lagged,
+    LeaseLost,
+    MissingExtra,
+    ProcessorStopped,
+    StrayCancelled,
+)
+from ._job import MISS, Job, job
+from ._lifecycle import ProcessorState
+from ._memory import open_request_channel
+from ._message import Aborted, AbortReason, Failed, Progress, Request, Response, Succeeded
+from ._process_job import process_job
+from ._processor import DrainReport, Processor, ProcessorStatistics, open_processor
+from ._randomness import Randomness, use_randomness
+from ._resources import PerWorker, Shared
+from ._thread_job import thread_job
+
+__all__ = [
+    "MISS",
+    "AbortReason",
+    "Aborted",
+    "BroadcastReceiver",
+    "BroadcastSender",
+    "CallCycle",
+    "Client",
+    "ConservationError",
+    "DeadLetter",
+    "Disconnected",
+    "DrainReport",
+    "ErrorInfo",
+    "Failed",
+    "Job",
+    "JobAborted",
+    "JobFailed",
+    "JobTooSlow",
+    "Lagged",
+    "LeaseLost",
+    "MissingExtra",
+    "Overflow",
+    "PerWorker",
+    "Processor",
+    "ProcessorState",
+    "ProcessorStatistics",
+    "ProcessorStopped",
+    "Progress",
+    "Randomness",
+    "Receiver",
+    "Request",
+    "RequestReceiver",
+    "Response",
+    "Sender",
+    "Shared",
+    "StrayCancelled",
+    "Submission",
+    "Succeeded",
+    "job",
+    "open_broadcast_channel",
+    "open_client",
+    "open_processor",
+    "open_request_channel",
+    "process_job",
+    "report",
+    "send_receive",
+    "thread_job",
+    "use_randomness",
+]
+
+for _name in __all__:
+    _public = globals()[_name]
+    if getattr(_public, "__module__", "").startswith(f"{__name__}._"):
+        _public.__module__ = __name__  # so that tracebacks and documentation show where it is imported from
+del _name, _public

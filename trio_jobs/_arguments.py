@@ -1,0 +1,29 @@
+"""Checks of arguments that several constructors take: each raises at once and names the parameter and what it was given."""
+
+from __future__ import annotations
+
+from math import inf, isnan
+
+
+def check_buffer_size(name: str, size: object, *, least: int) -> None:
+    """Raise unless ``size`` is an int of at least ``least``, or math.inf."""
+    if isinstance(size, float) and size == inf:
+        return
+    check_int(name, size, least=least, or_else=" or math.inf")
+
+
+def check_int(name: str, value: object, *, least: int, or_else: str = "") -> None:
+    """Raise unless ``value`` is an int of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int{or_else}, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value!r}")
+
+
+def check_seconds(name: str, seconds: object) -> float:
+    """Raise unless ``seconds`` is a number, not NaN and not negative; return it."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(f"{name} must be a number of seconds, got {seconds!r}")
+    if isnan(seconds) or seconds < 0:
+        raise ValueError(f"{name} must be at least 0 seconds, got {seconds!r}")
+    return seconds

@@ -1,0 +1,770 @@
+"""The processor: it receives requests, runs each in a cancel scope of its own, and broadcasts every response.
+
+How a request travels: sender -> waiting room -> worker -> job -> broadcast -> settlement. This file ties them together and
+owns what is true of all requests at once: the life of the processor, deadlines, drain, the books.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Collection, Callable, Coroutine, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from math import inf
+from typing import Any, Generic, TypedDict, TypeVar, Unpack
+
+import attrs
+import trio
+from trio.lowlevel import enable_ki_protection
+
+from ._arguments import check_buffer_size, check_int, check_seconds
+from ._broadcast import BroadcastReceiver, BroadcastSender, Overflow, open_broadcast_channel
+from ._channel import DeadLetter, RequestReceiver
+from ._client import CallOptions, Client, Submission
+from ._current_run import running
+from ._deadlines import Deadlines
+from ._errors import LeaseLost, ProcessorStopped
+from ._job import MISS, Job
+from ._lifecycle import ENDED, Event, ProcessorState, next_state
+from ._memory import MemoryRequestReceiver, MemoryRequestSender, RequestBuffer
+from ._message import Aborted, AbortReason, Failed, Progress, Request, Response, Succeeded
+from ._observable import AsyncValue, observable
+from ._resources import open_resources
+from ._settlement import SETTLEMENTS, Case, Ledger, Verb
+from ._single_error import single_error
+from ._waiting_room import Gate, WaitingRoom
+from ._worker import Worker, WorkerPool
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+ResourcesT = TypeVar("ResourcesT")
+
+_log = logging.getLogger("trio_jobs")
+
+_UNWIND_STEPS = 10  # scheduler passes for waits that were abandoned a moment ago to take themselves down
+
+
+@attrs.frozen
+class DrainReport:
+    """What a drain left behind."""
+
+    handed_back: tuple[str, ...]
+    """Ids of requests whose jobs were interrupted; they are to be run again."""
+    waiting: tuple[str, ...]
+    """Ids of requests that were accepted here and never started."""
+    left: tuple[str, ...]
+    """Ids of requests whose jobs, in spite of having been cancelled, had not ended when the clean-up limit was over."""
+
+
+@attrs.frozen
+class ProcessorStatistics:
+    """A processor at one moment: how much there is of what, and what became of the requests so far."""
+
+    state: ProcessorState
+    """What it does."""
+    waiting: int
+    """Requests that were accepted and have not started."""
+    running: int
+    """Jobs that run."""
+    publishing: int
+    """Jobs that have ended and whose responses wait for a slow subscriber or for their settlement."""
+    concurrency: float
+    """How many may run at the same time."""
+    workers: int
+    """Worker tasks there are, idle ones included."""
+    claimed: int
+    """Requests that were taken to be run. Always the sum of what follows, of ``running`` and of ``publishing``."""
+    succeeded: int
+    """Answered with `Succeeded`."""
+    failed: int
+    """Answered with `Failed`."""
+    aborted: int
+    """Answered with `Aborted`."""
+    rejected: int
+    """Kept as a dead letter without an answer."""
+    released: int
+    """Handed back."""
+    lost: int
+    """Answered, but held by somebody else by then."""
+    left: int
+    """Could not be answered nor handed back."""
+    cache_failures: int
+    """Look-ups in the job's cache that raised, and so were misses."""
+
+
+class ProcessorOptions(TypedDict, total=False):
+    """What `Processor` can be told, all of it by keyword; described there."""
+
+    resources: Any
+    requests: RequestReceiver[Any] | None
+    responses: BroadcastSender[Any] | None
+    concurrency: float
+    gates: Sequence[Gate]
+    request_buffer_size: float
+    response_buffer_size: float
+    room: int | None
+    publish_limit: float | None
+    grace: float
+    cleanup_limit: float
+    name: str | None
+
+
+class Processor(Generic[RequestT, ResponseT, ResourcesT]):
+    """Runs a job for every request that it is sent, and tells all who subscribed.
+
+    Start it with ``await nursery.start(processor.run)``, or use `open_processor`, which does that. It runs once.
+
+    Args:
+        job: What to run.
+        resources: What the job is given as its second argument: a value; an async context manager, opened before the first
+            request and closed after the last answer; ``Shared(factory)``; or ``PerWorker(factory)``.
+        requests: Where requests come from; by default a buffer of its own in memory.
+        responses: Where responses go; by default a broadcast channel of its own. It is closed, or failed, with the processor.
+        concurrency: How many requests run at the same time.
+        gates: Asked, in this order, before a request starts.
+        request_buffer_size: How many requests may wait before `send` does.
+        response_buffer_size: How many responses a subscriber may be behind.
+        room: With ``requests``, how many of them are claimed ahead; by default as many as run at the same time.
+        publish_limit: Seconds for which a publish waits for a slow subscriber that chose to block; after them it is cut off.
+        grace: Seconds that `drain` lets jobs run on unless told otherwise.
+        cleanup_limit: Seconds for what has been cancelled to clean up.
+        name: What messages call it; by default the job's name.
+
+    Raises:
+        TypeError, ValueError: A parameter has a wrong type or value; the message names both.
+    """
+
+    def __init__(
+        self,
+        job: Job[RequestT, ResponseT, ResourcesT],
+        *,
+        resources: Any = None,
+        requests: RequestReceiver[RequestT] | None = None,
+        responses: BroadcastSender[Response[ResponseT]] | None = None,
+        concurrency: float = 16,
+        gates: Sequence[Gate] = (),
+        request_buffer_size: float = 64,
+        response_buffer_size: float = 64,
+        room: int | None = None,
+        publish_limit: float | None = None,
+        grace: float = 10,
+        cleanup_limit: float = 5,
+        name: str | None = None,
+    ) -> None:
+        if not isinstance(job, Job):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+            raise TypeError(f"job must be a Job, put @job above the function, got {job!r}")
+        if requests is not None and not isinstance(requests, RequestReceiver):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"requests must be a RequestReceiver, which settles what it receives, got {requests!r}")
+        if responses is not None and not isinstance(responses, BroadcastSender):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"responses must come from open_broadcast_channel(...), got {responses!r}")
+        check_buffer_size("concurrency", concurrency, least=1)
+        check_buffer_size("request_buffer_size", request_buffer_size, least=1)
+        check_buffer_size("response_buffer_size", response_buffer_size, least=1)
+        if room is not None:
+            check_int("room", room, least=1)
+            if requests is None:
+                raise TypeError("room goes with requests; without them it is the request buffer: use request_buffer_size")
+        for gate in gates:
+            if not isinstance(gate, Gate):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(f"gates must be a sequence of Gate, got {gate!r} in it")
+        if publish_limit is None:
+            publish_limit = inf if requests is None or isinstance(requests, MemoryRequestReceiver) else 60
+        self.name = job.name if name is None else name
+        self._job = job
+        self._resources = resources
+        self._requests = requests
+        self._publish_limit = check_seconds("publish_limit", publish_limit)
+        self._grace = check_seconds("grace", grace)
+        self._cleanup_limit = check_seconds("cleanup_limit", cleanup_limit)
+        self._room = WaitingRoom(concurrency, gates)
+        self._room_size = room or (64 if concurrency == inf else int(concurrency))
+        self._buffer: RequestBuffer[RequestT] = RequestBuffer(
+            request_buffer_size if requests is None else inf, self._room
+        )
+        self._buffer.consumer = self
+        if isinstance(requests, MemoryRequestReceiver):
+            requests.fetched_by(self)
+        self._responses: BroadcastSender[Response[ResponseT]] = (
+            open_broadcast_channel(response_buffer_size) if responses is None else responses.clone()
+        )
+        self._responses_are_ours = responses is None
+        self._pool = WorkerPool(self.name, self._buffer, self)
+        self._ledger = Ledger()
+        self._deadlines = Deadlines()
+        self._alarm = trio.CancelScope()
+        self._alarm_at = -inf
+        self._receiving = trio.CancelScope()
+        self._requests_ended = requests is None
+        self._room_has_space = trio.Event()
+        self._publish_scopes: set[trio.CancelScope] = set()
+        self._settle_scopes: set[trio.CancelScope] = set()
+        self._nursery: trio.Nursery | None = None
+        self._handed_back: list[Request[RequestT]] = []
+        self._idle = trio.Event()
+        self._ended = trio.Event()
+        self._cache_failures = 0
+        self._failure: BaseException | None = None
+        self.state: AsyncValue[ProcessorState] = observable(ProcessorState.NEW)
+        self._own_sender: MemoryRequestSender[RequestT] = MemoryRequestSender(self._buffer)
+        self._own_client: Client[RequestT, ResponseT] | None = None
+
+    def __repr__(self) -> str:
+        running = f"{len(self._pool.running)}/{self._room.concurrency}"
+        return f"<Processor {self.name} {self.state.value.value} waiting={len(self._room)} running={running}>"
+
+    # --- what others hold on to
+
+    def request_sender(self) -> trio.abc.SendChannel[Request[RequestT]]:
+        """A new handle that sends requests here. Closing it does not stop the processor.
+
+        Raises:
+            RuntimeError: The processor receives from a transport whose receiver cannot make senders.
+        """
+        if self._requests is None:
+            return self._own_sender.clone()
+        sender = getattr(self._requests, "sender", None)
+        if sender is None:
+            raise RuntimeError(f"{self.name} receives from {self._requests!r}, open a sender of that transport instead")
+        return sender()  # type: ignore[no-any-return]  # the transport's own
+
+    def subscribe(
+        self,
+        *,
+        overflow: Overflow = Overflow.BLOCK,
+        replay: int = 0,
+        select: Callable[[Response[ResponseT]], bool] | None = None,
+        ids: Iterable[str] | None = None,
+        progress: bool = False,
+    ) -> BroadcastReceiver[Response[ResponseT]]:
+        """Receive every response from now on; see `BroadcastSender.subscribe` for what can be chosen."""
+        return self._responses.subscribe(overflow=overflow, replay=replay, select=select, ids=ids, progress=progress)
+
+    response_receiver = subscribe
+
+    @property
+    def broadcast(self) -> BroadcastSender[Response[ResponseT]]:
+        """The channel that the responses go to, to look at its statistics or to wait for subscribers."""
+        return self._responses
+
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """Requests that failed for good or could not be run, oldest first; the last 1,000, of the processor's own buffer."""
+        return tuple(self._buffer.dead)
+
+    def statistics(self) -> ProcessorStatistics:
+        """The processor at this moment."""
+        books = self._ledger
+        return ProcessorStatistics(
+            state=self.state.value,
+            waiting=len(self._room),
+            running=len(self._pool.running),
+            publishing=len(self._pool.publishing),
+            concurrency=self._room.concurrency,
+            workers=self._pool.workers,
+            claimed=books.claimed,
+            succeeded=books.succeeded,
+            failed=books.failed,
+            aborted=books.aborted,
+            rejected=books.rejected,
+            released=books.released,
+            lost=books.lost,
+            left=books.left,
+            cache_failures=self._cache_failures,
+        )
+
+    # --- asking for work
+
+    async def call(self, body: RequestT, **options: Unpack[CallOptions]) -> ResponseT:
+        """Run the job for ``body`` and return what it returns; see `Client.call`."""
+        return await self._client.call(body, **options)
+
+    async def submit(
+        self, body: RequestT, *, detached: bool = False, **options: Unpack[CallOptions]
+    ) -> Submission[ResponseT]:
+        """Have the job run for ``body`` and go on at once; see `Client.submit`."""
+        return await self._client.submit(body, detached=detached, **options)
+
+    def map(
+        self,
+        bodies: Iterable[RequestT | Request[RequestT]] | AsyncIterable[RequestT | Request[RequestT]],
+        *,
+        max_in_flight: int | None = None,
+        ordered: bool = False,
+        time_limit: float | None = None,
+    ) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[Response[ResponseT]]]:
+        """Run the job for each of many bodies; see `Client.map`."""
+        return self._client.map(bodies, max_in_flight=max_in_flight, ordered=ordered, time_limit=time_limit)
+
+    async def cancel(self, request_id: str) -> bool:
+        """Abort a request, waiting or running, for the reason `AbortReason.OPERATOR`.
+
+        Returns when its job and all that the job started are gone: True if there was such a request, False if not, and then
+        nothing happens later either. Cancelled, the request may have been aborted.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        worker = self._pool.cancel_nowait(request_id, AbortReason.OPERATOR)
+        if worker is not None:
+            await worker.wait_gone()
+            return True
+        waiting = self._room.find(request_id)
+        if waiting is not None:
+            self._abort_waiting(waiting.request, AbortReason.OPERATOR, waiting.accepted)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return waiting is not None
+
+    @property
+    def _client(self) -> Client[RequestT, ResponseT]:
+        if self._own_client is None:
+            sender = self._own_sender if self._requests is None else self.request_sender()
+            self._own_client = Client(sender, self._responses)
+        return self._own_client
+
+    # --- life
+
+    def pause(self) -> None:
+        """Start nothing new; what runs goes on, and requests are accepted as before.
+
+        Raises:
+            RuntimeError: It does not run, or is on its way to its end.
+        """
+        self._advance(Event.PAUSE)
+        self._room.paused = True
+
+    def resume(self) -> None:
+        """Start requests again.
+
+        Raises:
+            RuntimeError: It does not run, or is on its way to its end.
+        """
+        self._advance(Event.RESUME)
+        self._room.paused = False
+        self._pool.wake()
+
+    def close_requests(self) -> None:
+        """Accept nothing more, answer all that was accepted, then end. Only jobs that run here may still send.
+
+        Raises:
+            RuntimeError: It does not run yet.
+        """
+        self._advance(Event.CLOSE)
+        if self.state.value is not ProcessorState.FINISHING:
+            return
+        self._buffer.refuse(lambda: None if running() is not None else self._stopped_error())
+        self._receiving.cancel(reason="the processor is finishing")
+        self._room.paused = False
+        self._pool.wake()
+        self._end_if_done()
+
+    async def drain(self, grace: float | None = None) -> DrainReport:
+        """Stop: accept and start nothing more, let run what runs for ``grace`` seconds, then cancel it and hand it back.
+
+        Returns at the latest after ``grace`` plus the clean-up limit, and says what was handed back and what is left: a job
+        may hang in a shield of its own, which only the end of the process ends. Cancelled, it stays on its way to its end,
+        without the time limits; call it again.
+
+        Raises:
+            TypeError, ValueError: ``grace`` is not a number of seconds, or negative.
+            RuntimeError: It does not run yet.
+        """
+        grace = self._grace if grace is None else check_seconds("grace", grace)
+        self._advance(Event.DRAIN)
+        if self.state.value is ProcessorState.DRAINING:
+            self._stop_accepting()
+            with trio.move_on_after(grace):
+                await self._idle.wait()
+            await self._clean_up()
+        else:
+            await trio.lowlevel.checkpoint()
+        return DrainReport(
+            handed_back=tuple(request.id for request in self._handed_back),
+            waiting=tuple(request.id for request in self._room if request not in self._handed_back),
+            left=tuple(self._pool.running),
+        )
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Open the resources, run requests, and end: after `close_requests`, after `drain`, or with an error.
+
+        Cancelled, or failing, it hands back what runs, and everybody who waits for an answer gets `ProcessorStopped`.
+
+        Raises:
+            RuntimeError: It was started before.
+        """
+        self._advance(Event.START)
+        try:
+            with single_error():
+                async with open_resources(
+                    self._resources, limit=self._room.concurrency, cleanup_limit=self._cleanup_limit
+                ) as resources:
+                    self._pool.run_job = self._bind(resources)
+                    await self._serve(task_status)
+        except BaseException as error:
+            self._failure = error
+            await self._close()
+            raise
+        await self._close()
+        if self._own_client is not None:
+            self._own_client.raise_unread()
+
+    async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
+        self._buffer.current_time = trio.lowlevel.current_clock().current_time
+        async with trio.open_nursery() as self._nursery:
+            self._nursery.start_soon(self._watch_times)
+            if self._requests is not None:
+                self._nursery.start_soon(self._fetch, self._requests)
+            self._advance(Event.OPENED)
+            task_status.started()
+            self._end_if_done()
+            await self._pool.serve()
+            self._nursery.cancel_scope.cancel()
+
+    def _bind(self, resources: Any) -> Callable[[Any], Awaitable[Any]]:
+        """The cheapest callable that runs the job for one body."""
+        job = self._job
+        if resources.shared and not job._caches:
+            return job._bind(resources.value)
+        run = self._run_asking_cache if job._caches else job.run
+        if resources.shared:
+            return lambda body: run(body, resources.value)
+
+        async def run_lent(body: RequestT) -> ResponseT:
+            try:
+                instance = resources.lend_nowait()
+            except trio.WouldBlock:
+                instance = await resources.lend()
+            try:
+                return await run(body, instance)
+            finally:
+                resources.give_back(instance)
+
+        return run_lent
+
+    async def _run_asking_cache(self, body: RequestT, resources: ResourcesT) -> ResponseT:
+        try:
+            cached = await self._job.get_cached(body, resources)
+        except Exception:
+            self._cache_failures += 1
+            _log.warning("%s: its cache failed, the job runs instead", self.name, exc_info=True)
+            cached = MISS
+        return await self._job.run(body, resources) if cached is MISS else cached
+
+    async def _fetch(self, requests: RequestReceiver[RequestT]) -> None:
+        """Claim requests from the transport, as many as the waiting room takes."""
+        with self._receiving:
+            while True:
+                await self.state.wait_value(lambda state: state is not ProcessorState.PAUSED)
+                while len(self._room) >= self._room_size:
+                    self._room_has_space = trio.Event()
+                    await self._room_has_space.wait()
+                try:
+                    request = await requests.receive()
+                except trio.EndOfChannel:
+                    break
+                self._ledger.claimed += 1
+                self._buffer.put_nowait(request)
+        self._requests_ended = True
+        self._end_if_done()
+
+    async def _watch_times(self) -> None:
+        """Sleep until the earliest deadline or delay, whatever comes first, for all requests."""
+        while True:
+            self._alarm_at = min(self._deadlines.next, self._room.next_time)
+            with trio.CancelScope(deadline=self._alarm_at) as self._alarm:
+                await trio.sleep_forever()
+            now = trio.current_time()
+            for request, accepted in self._deadlines.pop_due(now):
+                if self._pool.cancel_nowait(request.id, AbortReason.DEADLINE) is None:
+                    self._abort_waiting(request, AbortReason.DEADLINE, accepted)
+            if self._room.next_time <= now:
+                self._room.wake(now)
+
+    def _set_alarm(self, time: float) -> None:
+        if time < self._alarm_at:
+            self._alarm_at = self._alarm.deadline = time
+
+    def _advance(self, event: Event) -> None:
+        state = next_state(self.state.value, event)
+        self.state.value = state
+
+    def _stopped_error(self) -> ProcessorStopped:
+        """A new one each time, for it is raised in many tasks."""
+        error = ProcessorStopped(f"processor {self.name} is {self.state.value.value}")
+        error.__cause__ = self._failure
+        return error
+
+    def _stop_accepting(self) -> None:
+        self._room.paused = True
+        self._buffer.refuse(self._stopped_error)
+        self._receiving.cancel(reason="the processor is draining")
+        if not self._pool.running and not self._pool.publishing:
+            self._idle.set()
+            self._pool.stop()
+
+    async def _clean_up(self) -> None:
+        """The grace is over: interrupt what still runs, for at most the clean-up limit."""
+        for scope in self._publish_scopes:
+            scope.cancel(reason="the grace is over")
+        self._pool.interrupt()
+        with trio.move_on_after(self._cleanup_limit):
+            await self._ended.wait()
+        if not self._ended.is_set():
+            for worker in list(self._pool.running.values()):
+                for scope in worker.shields:
+                    scope.cancel(reason="the clean-up limit is over")
+            for scope in self._settle_scopes:
+                scope.cancel(reason="the clean-up limit is over")
+            for _ in range(_UNWIND_STEPS):
+                await trio.lowlevel.checkpoint()
+
+    def _end_if_done(self) -> None:
+        if self.state.value is ProcessorState.DRAINING:
+            if not self._pool.running and not self._pool.publishing:
+                self._idle.set()
+                self._pool.stop()
+        elif (
+            (self.state.value is ProcessorState.FINISHING or (self._requests is not None and self._requests_ended))
+            and not self._pool.running
+            and not self._pool.publishing
+            and not len(self._room)
+        ):
+            self._buffer.refuse(self._stopped_error)
+            self._pool.stop()
+
+    async def _close(self) -> None:
+        """All workers are gone: hand back what is left, end the broadcast, balance the books."""
+        self._buffer.refuse(self._stopped_error)
+        if self._requests is not None:
+            await self._release_all(self._requests)
+        unanswered = [request.id for request in self._room]
+        self._room.close()
+        self._advance(Event.END if self._failure is None else Event.FAIL)
+        if self._responses_are_ours and (self._failure is not None or unanswered):
+            self._responses.fail(self._stopped_error())
+        else:
+            for request_id in unanswered:
+                self._responses._end_watchers(request_id, self._stopped_error())  # pyright: ignore[reportPrivateUsage]
+            self._responses.close()
+        self._own_sender.close()
+        self._ended.set()
+        self._check_books()
+
+    async def _release_all(self, requests: RequestReceiver[RequestT]) -> None:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + self._cleanup_limit):
+            waiting = list(self._room)
+            for request in waiting:
+                await requests.release(request)
+                self._ledger.released += 1
+
+    def _check_books(self) -> None:
+        try:
+            self._ledger.check()
+        except Exception as error:
+            if self._failure is None:
+                raise
+            self._failure.add_note(str(error))
+
+    # --- what becomes of one request; called by the workers
+
+    @enable_ki_protection
+    def complete(
+        self, request: Request[Any], response: Response[Any], cause: BaseException | None
+    ) -> Coroutine[Any, Any, None] | None:
+        """Publish and settle; what it returns, if anything, has still to be awaited for that."""
+        if request.deadline != inf:
+            self._deadlines.discard(request.id)
+        if self._requests is not None:
+            return self._complete_slowly(request, response, cause)
+        try:
+            self._responses._publish_nowait(response, cause)  # pyright: ignore[reportPrivateUsage]
+        except trio.WouldBlock:
+            return self._complete_slowly(request, response, cause)
+        self._enter(response)
+        if type(response) is Failed:
+            self._buffer.bury(request, str(response.error))
+        return None
+
+    async def _complete_slowly(
+        self, request: Request[Any], response: Response[Any], cause: BaseException | None
+    ) -> None:
+        with trio.CancelScope(shield=True) as scope:
+            self._settle_scopes.add(scope)
+            try:
+                await self._publish(response, cause)
+                await self._settle(request, response)
+            finally:
+                self._settle_scopes.discard(scope)
+        if scope.cancelled_caught:
+            self._ledger.left += 1
+
+    async def _publish(self, response: Response[Any], cause: BaseException | None) -> None:
+        """Publish, cutting off slow blocking subscribers after the publish limit or at the drain's grace."""
+        with trio.move_on_after(self._publish_limit) as limit:
+            self._publish_scopes.add(limit)
+            try:
+                await self._responses._publish(response, cause)  # pyright: ignore[reportPrivateUsage]
+            finally:
+                self._publish_scopes.discard(limit)
+        while limit.cancelled_caught:
+            self._responses._disconnect_blocking()  # pyright: ignore[reportPrivateUsage]
+            try:
+                self._responses._publish_nowait(response, cause)  # pyright: ignore[reportPrivateUsage]
+            except trio.WouldBlock:
+                continue
+            break
+
+    async def _settle(self, request: Request[Any], response: Response[Any]) -> None:
+        case = Case.FAILED if type(response) is Failed else Case.SUCCEEDED
+        verb = SETTLEMENTS[case].verb
+        requests = self._requests
+        try:
+            if requests is None:
+                if verb is Verb.REJECT:
+                    self._buffer.bury(request, str(response.error))
+            elif verb is Verb.REJECT:
+                await requests.reject(request, str(response.error))
+            else:
+                await requests.ack(request)
+        except LeaseLost:
+            self._ledger.lost += 1
+        else:
+            self._enter(response)
+
+    def _enter(self, response: Response[Any]) -> None:
+        """Into the books."""
+        if type(response) is Succeeded:
+            self._ledger.succeeded += 1
+        elif type(response) is Failed:
+            self._ledger.failed += 1
+        else:
+            self._ledger.aborted += 1
+
+    @enable_ki_protection
+    def may_run(self, request: Request[Any], now: float, accepted: float) -> bool:
+        """Whether to run what has just left the waiting room; if not, it is seen to here."""
+        if self._requests is None:
+            self._ledger.claimed += 1
+        else:
+            self._room_has_space.set()
+        if request.deadline <= now:
+            self._answer_unstarted(request, AbortReason.DEADLINE, now - accepted)
+            return False
+        if request.id in self._pool.running or request.id in self._pool.publishing:
+            self._reject(request, "a request of the same id runs already")
+            return False
+        return True
+
+    def hand_back(self, request: Request[Any]) -> None:
+        """Its run was interrupted, which only happens on the way to the end: it waits again, and nothing else starts."""
+        self._room.paused = True
+        self._handed_back.append(request)
+        if self._requests is None:
+            self._ledger.released += 1
+        self._buffer.give_back(request)
+
+    def all_done(self) -> None:
+        """Nothing runs, nothing is being published."""
+        self._end_if_done()
+
+    def publish_progress(self, progress: Progress) -> None:
+        """Tell those who subscribed to it."""
+        self._responses._publish_progress(progress)  # pyright: ignore[reportPrivateUsage]
+
+    def _abort_waiting(self, request: Request[Any], reason: AbortReason, accepted: float) -> None:
+        """Answer a request that waits in the room, and take it out of there."""
+        self._buffer.drop(request.id)
+        if self._requests is None:
+            self._ledger.claimed += 1
+        else:
+            self._room_has_space.set()
+        self._answer_unstarted(request, reason, self._buffer.current_time() - accepted)
+        self._end_if_done()
+
+    def _answer_unstarted(self, request: Request[Any], reason: AbortReason, waited: float) -> None:
+        response = Aborted(reason, id=request.id, attempt=request.attempt, waited=waited)
+        self._do_later(request, self.complete(request, response, None))
+
+    def _reject(self, request: Request[Any], reason: str) -> None:
+        self._ledger.rejected += 1
+        if self._requests is None:
+            self._buffer.bury(request, reason)
+        else:
+            self._do_later(request, self._requests.reject(request, reason))
+
+    def _do_later(self, request: Request[Any], rest: Coroutine[Any, Any, None] | None) -> None:
+        """Do in a task of its own what could not be done at once."""
+        if rest is None:
+            return
+        if self._nursery is None:  # it does not run yet, and somebody who does not read holds up even this answer
+            rest.close()
+            self._ledger.left += 1
+            return
+        self._pool.publishing[request.id] = request
+        self._nursery.start_soon(self._finish_unstarted, request, rest)
+
+    async def _finish_unstarted(self, request: Request[Any], rest: Coroutine[Any, Any, None]) -> None:
+        try:
+            await rest
+        finally:
+            del self._pool.publishing[request.id]
+            self._end_if_done()
+
+    # --- called by the channel that requests come through
+
+    def request_arrived(self, request: Request[Any]) -> None:
+        """It waits in the room."""
+        if request.deadline != inf:
+            self._deadlines.add(request, self._buffer.current_time())
+            self._set_alarm(request.deadline)
+        self._pool.request_arrived()
+
+    def cancel_request(self, request: Request[Any], reason: AbortReason, since: float) -> bool:
+        """Abort what was sent at ``since``; whether its job still runs, so that an answer is worth waiting for."""
+        if self._pool.cancel_nowait(request.id, reason) is not None:
+            return True
+        if not self.has_ended(request.id):
+            self._abort_waiting(request, reason, since)
+        return False
+
+    def slot_holders(self) -> Collection[Worker] | None:
+        """The jobs in its slots; None while there is a free one."""
+        return None if self._room.running < self._room.concurrency else self._pool.running.values()
+
+    def runner_of(self, request_id: str) -> Worker | None:
+        """The job that runs for this request, if it does."""
+        return self._pool.running.get(request_id)
+
+    def has_ended(self, request_id: str) -> bool:
+        """Whether its job has ended, and only its response is on the way."""
+        return request_id in self._pool.publishing
+
+
+@asynccontextmanager
+async def open_processor(
+    job: Job[RequestT, ResponseT, ResourcesT], **options: Unpack[ProcessorOptions]
+) -> AsyncIterator[Processor[RequestT, ResponseT, ResourcesT]]:
+    """Run a processor for the length of a block.
+
+    The normal end of the block closes the request side and waits until everything accepted is answered, as a nursery waits
+    for its tasks; a block that ends by an error or is cancelled drains without grace. Takes what `Processor` takes.
+
+    Raises:
+        JobFailed: Submitted work failed and nobody looked at its answer; several together as an ExceptionGroup.
+    """
+    processor = Processor(job, **options)
+    error: BaseException | None = None
+    try:
+        with single_error():
+            async with trio.open_nursery() as nursery:
+                await nursery.start(processor.run)
+                try:
+                    yield processor
+                except BaseException as raised:
+                    error = raised
+                    with trio.CancelScope(shield=True):
+                        await processor.drain(0)
+                else:
+                    processor.close_requests()
+    except BaseException as of_processor:
+        if error is None or isinstance(error, trio.Cancelled) or of_processor is error:
+            raise
+        raise BaseExceptionGroup("a block and its processor failed", [error, of_processor]) from None
+    if error is not None:
+        raise error
+

@@ -1,0 +1,394 @@
+"""Running requests: workers that come when there is work, each taking one request after another.
+
+1. Whatever a job does, it neither ends another job nor shows in it: errors stop here, a used scope and a changed context
+   are thrown away.
+2. A worker holds at most one request. Whoever ends it, that request is answered or handed back.
+3. At most one worker is on its way to the waiting room; it sends for the next if it finds more. A burst wakes no herd.
+4. Jobs that never yield share one budget a scheduler pass, so other tasks get their turn.
+5. Never a task, an event, a scope or a UUID per request: that is what makes a queued request cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context, copy_context
+from math import inf
+from typing import Any, Protocol
+
+import trio
+from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, enable_ki_protection, reschedule
+
+from ._current_run import current_run
+from ._error_info import ErrorInfo
+from ._errors import StrayCancelled
+from ._memory import Consumer, RequestBuffer
+from ._message import Aborted, AbortReason, Failed, Progress, Request, Response, Succeeded
+
+BUDGET = 32  # jobs a scheduler pass that do not yield, all workers together: above 16 nothing is gained (docs/figures)
+SLICE = 100e-6  # seconds of Trio's clock they may take together; in virtual time none pass, so only the budget counts
+
+_MISSING = object()
+
+
+class Owner(Protocol):
+    """The processor, as its workers see it."""
+
+    def complete(
+        self, request: Request[Any], response: Response[Any], cause: BaseException | None
+    ) -> Coroutine[Any, Any, None] | None:
+        """Publish and settle; what it returns, if anything, has still to be awaited for that."""
+        ...
+
+    def hand_back(self, request: Request[Any]) -> None:
+        """The run was interrupted: the request is to be run again."""
+        ...
+
+    def may_run(self, request: Request[Any], now: float, accepted: float) -> bool:
+        """Whether to run it at all; if not, its owner has seen to it."""
+        ...
+
+    def all_done(self) -> None:
+        """A request was finished and nothing runs any more."""
+        ...
+
+    def publish_progress(self, progress: Progress) -> None:
+        """Tell those who subscribed to it."""
+        ...
+
+
+class WorkerPool:
+    """The workers of one processor and the requests they run."""
+
+    def __init__(self, name: str, buffer: RequestBuffer[Any], owner: Owner) -> None:
+        self.name = name
+        self.running: dict[str, Worker] = {}
+        self.publishing: dict[str, Request[Any]] = {}
+        """Jobs that have ended and whose responses wait for a slow subscriber, or for their settlement."""
+        self.run_job: Callable[[Any], Awaitable[Any]]
+        self.current_time: Callable[[], float] = trio.current_time
+        self.ticks = 0  # moved by whoever of this processor runs: standing still while a job ran, the job did not yield
+        self._buffer = buffer
+        self._room = buffer.room
+        self._owner = owner
+        self._idle: dict[Task, None] = {}  # last in, first out: the warmest worker first
+        self._alive = 0
+        self._on_its_way = False
+        self.stopping = False
+        self._stopped = trio.Event()
+        self._nursery: trio.Nursery | None = None
+        self._context: Context
+        self._pass = 0
+        self._left = BUDGET
+        self._spent = 0.0
+
+    # --- life
+
+    async def serve(self) -> None:
+        """Run requests until `stop`; cancelled, every running request is handed back."""
+        self._context = copy_context()
+        self.current_time = trio.lowlevel.current_clock().current_time
+        async with trio.open_nursery() as self._nursery:
+            self.wake()
+            await self._stopped.wait()
+
+    def stop(self) -> None:
+        """Let the workers end as soon as each has nothing to run."""
+        self.stopping = True
+        self._stopped.set()
+        while self._idle:
+            reschedule(self._idle.popitem()[0])
+
+    def interrupt(self) -> None:
+        """Cancel whatever runs, to be handed back."""
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel(reason="the processor is being stopped")
+
+    @property
+    def workers(self) -> int:
+        """How many there are at the moment, idle ones included."""
+        return self._alive
+
+    # --- work
+
+    def request_arrived(self) -> None:
+        """Something may be waiting: see that somebody looks."""
+        self.ticks += 1
+        if not self._on_its_way:
+            self.wake()
+
+    def wake(self) -> None:
+        """Send for one worker, unless all there may be are busy."""
+        if self._idle:
+            self._on_its_way = True
+            reschedule(self._idle.popitem()[0])
+        elif self._alive < self._room.concurrency and self._nursery is not None and not self.stopping:
+            self._on_its_way = True
+            self._alive += 1
+            worker = Worker(self)
+            # in a copy of the processor's own context: the task that happens to send for it must not show in the job
+            self._context.copy().run(self._nursery.start_soon, worker.work)
+
+    @enable_ki_protection
+    def start(self, worker: Worker) -> Request[Any] | None:
+        """Give ``worker`` the next request that may start; None if there is none."""
+        while True:
+            now = self.current_time()
+            request = self._buffer.take(now)
+            if request is None:
+                return None
+            if self._owner.may_run(request, now, self._room.accepted):
+                break
+            self._room.finished(request, now)
+        self.running[request.id] = worker
+        worker.request = request
+        worker.started = now
+        worker.waited = now - self._room.accepted
+        current_run.set((worker, request))
+        self.ticks += 1
+        if not self._on_its_way and self._room.may_start:
+            self.wake()
+        return request
+
+    @enable_ki_protection
+    def finish(
+        self, worker: Worker, response: Response[Any], cause: BaseException | None, now: float
+    ) -> Coroutine[Any, Any, None] | None:
+        """The job has ended with ``response``; what this returns, if anything, is still to be awaited."""
+        request = worker.request
+        assert request is not None
+        worker.request = None
+        del self.running[request.id]
+        rest = self._owner.complete(request, response, cause)
+        if rest is not None:
+            self.publishing[request.id] = request
+            return self._finish_slowly(request, rest)
+        self._room.finished(request, now)
+        if not self.running and not self.publishing:
+            self._owner.all_done()
+        return None
+
+    async def _finish_slowly(self, request: Request[Any], rest: Coroutine[Any, Any, None]) -> None:
+        try:
+            await rest
+        finally:
+            del self.publishing[request.id]
+            self._room.finished(request, self.current_time())
+            if not self.running and not self.publishing:
+                self._owner.all_done()
+
+    def ended(self, worker: Worker) -> None:
+        """The task of ``worker`` is over."""
+        self._alive -= 1
+        request = worker.request
+        if request is not None:
+            worker.request = None
+            del self.running[request.id]
+            self._room.finished(request, self.current_time())
+            self._owner.hand_back(request)
+        worker.tell_gone()
+        if not self.running and not self.publishing:
+            self._owner.all_done()
+        elif self._room.may_start:
+            self.wake()
+
+    async def idle(self) -> None:
+        """Wait to be sent for."""
+        task = current_task()
+        idle = self._idle
+        idle[task] = None
+        seen = self._pass
+
+        def abort(_: RaiseCancelT) -> Abort:
+            del idle[task]
+            return Abort.SUCCEEDED
+
+        self._on_its_way = False
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        self._new_pass(seen)
+
+    def arrived(self) -> None:
+        """The worker that was on its way is there."""
+        self._on_its_way = False
+
+    # --- fairness
+
+    def must_yield(self, seconds: float) -> bool:
+        """Count a job that took ``seconds`` without yielding: have they had enough of this scheduler pass?"""
+        self._left -= 1
+        self._spent += seconds
+        return self._left <= 0 or self._spent > SLICE
+
+    async def let_others_run(self) -> None:
+        """Give every other task its turn."""
+        seen = self._pass
+        await trio.lowlevel.checkpoint()
+        self._new_pass(seen)
+
+    def _new_pass(self, seen: int) -> None:
+        """The first worker that runs in a new scheduler pass renews the budget for all."""
+        self.ticks += 1
+        if self._pass == seen:
+            self._pass = seen + 1
+            self._left, self._spent = BUDGET, 0.0
+
+    # --- cancelling
+
+    def cancel_nowait(self, request_id: str, reason: AbortReason) -> Worker | None:
+        """Cancel the job that runs for this id; the worker that runs it, or None."""
+        worker = self.running.get(request_id)
+        if worker is not None and worker.reason is None:
+            worker.reason = reason
+            worker.scope.cancel(reason=reason.value)
+        return worker
+
+    def publish_progress(self, progress: Progress) -> None:
+        """Pass it on."""
+        self._owner.publish_progress(progress)
+
+
+class Worker:
+    """One task that runs one request after another, each as if in a cancel scope and a context of its own."""
+
+    __slots__ = ("_clean", "_gone", "_pool", "calls", "reason", "request", "scope", "shields", "started", "waited")
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
+        self._gone: trio.Event | None = None
+        self._clean: dict[Any, object] = {}
+        self.request: Request[Any] | None = None
+        self.reason: AbortReason | None = None
+        self.scope = trio.CancelScope()
+        self.shields: set[trio.CancelScope] = set()
+        self.calls: dict[str, Consumer] = {}
+        self.started = 0.0
+        self.waited = 0.0
+
+    async def work(self) -> None:
+        """Run requests until there is no more use for this worker."""
+        pool = self._pool
+        pool.arrived()
+        self._clean = dict(copy_context().items())
+        self._clean.pop(current_run, None)
+        try:
+            while await self._work_in_one_scope():
+                pass
+        finally:
+            pool.ended(self)
+
+    async def _work_in_one_scope(self) -> bool:
+        """Run requests until the scope is used up (True) or this worker is (False)."""
+        pool = self._pool
+        run_job = pool.run_job
+        response: Response[Any] | None = None
+        cause: BaseException | None = None
+        self.scope = trio.CancelScope()
+        self.reason = None
+        with self.scope:
+            while True:
+                request = pool.start(self)
+                if request is None:
+                    if pool.stopping:
+                        return False
+                    await pool.idle()
+                    pool.arrived()
+                    continue
+                tick = pool.ticks
+                try:
+                    value = await run_job(request.body)
+                except BaseException as error:  # the job's errors end here, our own cancellation passes
+                    response, cause = self._failure(error), error
+                    ended = pool.current_time()
+                else:
+                    ended = pool.current_time()
+                    response = Succeeded(
+                        value, id=request.id, attempt=request.attempt, waited=self.waited, ran=ended - self.started
+                    )
+                if self.reason is not None:
+                    break
+                rest = pool.finish(self, response, cause, ended)
+                request = response = cause = None  # an idle worker must not keep the last ones alive
+                if rest is not None:
+                    await rest
+                if self._context_changed():
+                    return False
+                if pool.ticks == tick and pool.must_yield(ended - self.started):
+                    await pool.let_others_run()
+        await self._finish_cancelled(response, cause)
+        return not self._context_changed()
+
+    async def _finish_cancelled(self, response: Response[Any] | None, cause: BaseException | None) -> None:
+        """The scope was cancelled for the request that ran; its job has ended, with a response of its own or without."""
+        request, reason = self.request, self.reason
+        assert request is not None and reason is not None
+        now = self._pool.current_time()
+        self.tell_gone()
+        if response is None:
+            ran = now - self.started
+            response = Aborted(reason, id=request.id, attempt=request.attempt, waited=self.waited, ran=ran)
+        rest = self._pool.finish(self, response, cause, now)
+        if rest is not None:
+            await rest
+
+    def _failure(self, error: BaseException) -> Failed:
+        """What the job raised, as its response; raises again what is not the job's own."""
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        if isinstance(error, BaseExceptionGroup):
+            if error.subgroup(KeyboardInterrupt) is not None:
+                raise KeyboardInterrupt from error
+            cancelled, own = error.split(trio.Cancelled)
+        elif isinstance(error, trio.Cancelled):
+            cancelled, own = error, None
+        else:
+            cancelled, own = None, error
+        if cancelled is not None and trio.current_effective_deadline() == -inf and (own is None or self.reason is None):
+            # Either it was this request that was cancelled, and nothing else was raised; or all of them are, and this one is
+            # handed back with whatever its clean-up raised.
+            raise cancelled
+        if own is None:
+            own = StrayCancelled()
+            own.__cause__ = error
+        return self._failed(own)
+
+    def _failed(self, error: BaseException) -> Failed:
+        request = self.request
+        assert request is not None
+        notes = () if self.reason is None else (f"it was being stopped at the time: {self.reason.value}",)
+        return Failed(
+            ErrorInfo.from_exception(error, notes=notes),
+            id=request.id,
+            attempt=request.attempt,
+            waited=self.waited,
+            ran=self._pool.current_time() - self.started,
+        )
+
+    def _context_changed(self) -> bool:
+        """Whether a job left a context variable other than it found it; anything that is not the same object counts."""
+        context = copy_context()
+        clean = self._clean
+        if len(context) != len(clean) + 1:
+            return True
+        for variable, value in context.items():
+            if variable is not current_run and clean.get(variable, _MISSING) is not value:
+                return True
+        return False
+
+    # --- for those who look at a running job from outside
+
+    async def wait_gone(self) -> None:
+        """Wait until the job that runs now, and all its children, are gone."""
+        if self._gone is None:
+            self._gone = trio.Event()
+        await self._gone.wait()
+
+    def tell_gone(self) -> None:
+        """Its job is gone."""
+        if self._gone is not None:
+            self._gone.set()
+            self._gone = None
+
+    def publish_progress(self, body: object) -> None:
+        """Tell those who subscribed to progress what the running job says of itself."""
+        request = self.request
+        assert request is not None
+        self._pool.publish_progress(Progress(body, id=request.id))
