@@ -22,6 +22,8 @@ LEVELS = [
     "_thread_job _process_job _waiting_room* _ring*",
     "_broadcast _memory _deadlines* _layer",
     "_call_cycle _worker gates/* layers/ transports/ opentelemetry",
+    "_asking",
+    "_submission _mapping",
     "_client",
     "_processor",
     "_link _graph* sources/",

@@ -10,14 +10,14 @@ How the package is built, from the ground up; a file knows only files above it:
     the ways              _channel, _broadcast (responses), _memory (requests)
     what decides          _waiting_room, gates/, _settlement, _lifecycle, _deadlines, _call_cycle: no I/O, mostly no Trio
     what runs it          _worker
-    what asks for it      _client
+    what asks for it      _asking, _submission, _mapping, _client
     what holds it         _processor
     what a shell sees     cli/
 """
 
 from ._broadcast import BroadcastReceiver, BroadcastSender, Overflow, open_broadcast_channel
 from ._channel import DeadLetter, Receiver, RequestReceiver, Sender
-from ._client import Client, Submission, open_client, send_receive
+from ._client import Client, open_client, send_receive
 from ._current_run import report
 from ._error_info import ErrorInfo
 from ._errors import (
@@ -41,6 +41,7 @@ from ._process_job import process_job
 from ._processor import DrainReport, Processor, ProcessorStatistics, open_processor
 from ._randomness import Randomness, use_randomness
 from ._resources import PerWorker, Shared
+from ._submission import Submission
 from ._thread_job import thread_job
 
 __all__ = [
@@ -93,8 +94,13 @@ __all__ = [
     "use_randomness",
 ]
 
-for _name in __all__:
-    _public = globals()[_name]
-    if getattr(_public, "__module__", "").startswith(f"{__name__}._"):
-        _public.__module__ = __name__  # so that tracebacks and documentation show where it is imported from
-del _name, _public
+
+def _show_public_paths() -> None:
+    """Let tracebacks and documentation show where a name is imported from."""
+    for name in __all__:
+        public = globals()[name]
+        if getattr(public, "__module__", "").startswith(f"{__name__}._"):
+            public.__module__ = __name__
+
+
+_show_public_paths()

@@ -66,7 +66,7 @@ class RequestBuffer(Generic[RequestT]):
         self.fetchers: list[Consumer] = []
         """Processors that receive through a handle."""
         self.current_time: Callable[[], float] = trio.current_time
-        self._refusal: Callable[[], Exception] | None = None
+        self._refusal: Callable[[], Exception | None] | None = None
 
     def statistics(self) -> RequestChannelStatistics:
         return RequestChannelStatistics(

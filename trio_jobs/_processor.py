@@ -17,9 +17,10 @@ import trio
 from trio.lowlevel import enable_ki_protection
 
 from ._arguments import check_buffer_size, check_int, check_seconds
+from ._asking import CallOptions
 from ._broadcast import BroadcastReceiver, BroadcastSender, Overflow, open_broadcast_channel
 from ._channel import DeadLetter, RequestReceiver
-from ._client import CallOptions, Client, Submission
+from ._client import Client
 from ._current_run import running
 from ._deadlines import Deadlines
 from ._errors import LeaseLost, ProcessorStopped
@@ -31,12 +32,15 @@ from ._observable import AsyncValue, observable
 from ._resources import open_resources
 from ._settlement import SETTLEMENTS, Case, Ledger, Verb
 from ._single_error import single_error
+from ._submission import Submission
 from ._waiting_room import Gate, WaitingRoom
 from ._worker import Worker, WorkerPool
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 ResourcesT = TypeVar("ResourcesT")
+
+_CASES = {Succeeded: Case.SUCCEEDED, Failed: Case.FAILED, Aborted: Case.ABORTED}
 
 _log = logging.getLogger("trio_jobs")
 
@@ -288,8 +292,8 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         *,
         max_in_flight: int | None = None,
         ordered: bool = False,
-        time_limit: float | None = None,
-    ) -> AbstractAsyncContextManager[trio.MemoryReceiveChannel[Response[ResponseT]]]:
+        time_limit: float = inf,
+    ) -> AbstractAsyncContextManager[trio.abc.ReceiveChannel[Response[ResponseT]]]:
         """Run the job for each of many bodies; see `Client.map`."""
         return self._client.map(bodies, max_in_flight=max_in_flight, ordered=ordered, time_limit=time_limit)
 
@@ -610,21 +614,28 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             break
 
     async def _settle(self, request: Request[Any], response: Response[Any]) -> None:
-        case = Case.FAILED if type(response) is Failed else Case.SUCCEEDED
-        verb = SETTLEMENTS[case].verb
-        requests = self._requests
+        case, reason = _CASES[type(response)], ""
+        if isinstance(response, Failed):
+            reason = str(response.error)
         try:
-            if requests is None:
-                if verb is Verb.REJECT:
-                    self._buffer.bury(request, str(response.error))
-            elif verb is Verb.REJECT:
-                await requests.reject(request, str(response.error))
-            else:
-                await requests.ack(request)
+            await self._tell(SETTLEMENTS[case].verb, request, reason)
         except LeaseLost:
             self._ledger.lost += 1
         else:
             self._enter(response)
+
+    async def _tell(self, verb: Verb, request: Request[Any], reason: str) -> None:
+        """Carry out a settlement; in memory what is not rejected is settled by being forgotten."""
+        requests = self._requests
+        if requests is None:
+            if verb is Verb.REJECT:
+                self._buffer.bury(request, reason)
+        elif verb is Verb.REJECT:
+            await requests.reject(request, reason)
+        elif verb is Verb.ACK:
+            await requests.ack(request)
+        else:
+            await requests.release(request)
 
     def _enter(self, response: Response[Any]) -> None:
         """Into the books."""
@@ -747,7 +758,7 @@ async def open_processor(
     Raises:
         JobFailed: Submitted work failed and nobody looked at its answer; several together as an ExceptionGroup.
     """
-    processor = Processor(job, **options)
+    processor: Processor[RequestT, ResponseT, ResourcesT] = Processor(job, **options)
     error: BaseException | None = None
     try:
         with single_error():

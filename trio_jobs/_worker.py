@@ -331,6 +331,8 @@ class Worker:
 
     def _failure(self, error: BaseException) -> Failed:
         """What the job raised, as its response; raises again what is not the job's own."""
+        cancelled: BaseException | None = None
+        own: BaseException | None = None
         if isinstance(error, KeyboardInterrupt):
             raise error
         if isinstance(error, BaseExceptionGroup):
@@ -338,9 +340,9 @@ class Worker:
                 raise KeyboardInterrupt from error
             cancelled, own = error.split(trio.Cancelled)
         elif isinstance(error, trio.Cancelled):
-            cancelled, own = error, None
+            cancelled = error
         else:
-            cancelled, own = None, error
+            own = error
         if cancelled is not None and trio.current_effective_deadline() == -inf and (own is None or self.reason is None):
             # Either it was this request that was cancelled, and nothing else was raised; or all of them are, and this one is
             # handed back with whatever its clean-up raised.

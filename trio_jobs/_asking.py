@@ -1,0 +1,300 @@
+"""Sending a request and being given its answer, whoever waits for it and wherever the processor is.
+
+1. The answer is subscribed to before the request is sent, and selected by its id before anything is buffered: who waits in
+   `send` never holds back the workers that would make room for it.
+2. Whatever way it ends, nothing is left behind: no task, no subscription, no entry in a table.
+3. Who goes takes the work along: where a call is cancelled its job is cancelled, and only when that is gone the call returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from math import inf
+from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
+
+import outcome
+import trio
+from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule
+
+from ._arguments import check_seconds
+from ._broadcast import BroadcastSender
+from ._call_cycle import find_call_cycle
+from ._current_run import Runner, running
+from ._errors import CallCycle, JobTooSlow, ProcessorStopped
+from ._memory import RequestBuffer
+from ._message import NO_HEADERS, Aborted, AbortReason, Progress, Request, Response
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+ResponseT_co = TypeVar("ResponseT_co", covariant=True)
+
+Answer: TypeAlias = tuple[Response[ResponseT], BaseException | None]
+"""A response and, if the job ran in this process and raised, its exception."""
+
+
+class Responses(Protocol[ResponseT_co]):
+    """Where answers can be had: a processor, a broadcast channel, a transport, a scripted double."""
+
+    def subscribe(self, *, ids: Iterable[str]) -> trio.abc.ReceiveChannel[Any]:
+        """Receive, from now on, the responses to the requests of these ids and no others."""
+        ...
+
+
+class CallOptions(TypedDict, total=False):
+    """What a request can be told, besides its body."""
+
+    key: str | None
+    """What it is about, for gates that look at keys."""
+    priority: int
+    """Larger is sooner, for gates that look at it."""
+    time_limit: float
+    """Seconds from now after which its answer is of no more use; part of the message, kept wherever it runs."""
+    headers: Mapping[str, str]
+    """For tracing and the like."""
+
+
+def new_request(body: RequestT, options: CallOptions, runner: Runner | None) -> Request[RequestT]:
+    """The request for ``body``: with the earliest of all deadlines there are here, and the run it is part of."""
+    deadline = trio.current_effective_deadline()
+    time_limit = options.get("time_limit", inf)
+    if time_limit != inf:
+        deadline = min(deadline, trio.current_time() + check_seconds("time_limit", time_limit))
+    parent = None if runner is None else runner.request
+    if parent is None:
+        return Request(
+            body,
+            key=options.get("key"),
+            priority=options.get("priority", 0),
+            deadline=deadline,
+            headers=options.get("headers", NO_HEADERS),
+        )
+    return Request(
+        body,
+        key=options.get("key"),
+        priority=options.get("priority", 0),
+        deadline=min(deadline, parent.deadline),
+        parent_id=parent.id,
+        root_id=parent.root_id or parent.id,
+        headers=options.get("headers", NO_HEADERS),
+    )
+
+
+class Sink(Protocol):
+    """Who is given an answer, synchronously, as soon as it is published."""
+
+    def deliver(self, item: Any, cause: BaseException | None) -> None:
+        """It is there."""
+        ...
+
+    def end(self, error: BaseException | None) -> None:
+        """It will not come any more."""
+        ...
+
+
+class Call:
+    """An answer that one task waits for."""
+
+    __slots__ = ("answer", "error", "raise_cancel", "task")
+
+    def __init__(self) -> None:
+        self.task: Task | None = None
+        self.raise_cancel: RaiseCancelT | None = None
+        self.answer: tuple[Response[Any], BaseException | None] | None = None
+        self.error: ProcessorStopped | None = None
+
+    def deliver(self, item: Response[Any], cause: BaseException | None) -> None:
+        """It is there: wake who waits, or keep it for a task that is still on its way back from sending."""
+        task, self.task = self.task, None
+        if task is None:
+            self.answer = item, cause
+        elif self.raise_cancel is not None and type(item) is Aborted:
+            reschedule(task, outcome.capture(self.raise_cancel))
+        else:
+            reschedule(task, outcome.Value((item, cause)))
+
+    def end(self, error: BaseException | None) -> None:
+        """It will not come any more."""
+        gone = stopped(error)
+        task, self.task = self.task, None
+        if task is None:
+            self.error = gone
+        elif self.raise_cancel is not None:
+            reschedule(task, outcome.capture(self.raise_cancel))
+        else:
+            reschedule(task, outcome.Error(gone))
+
+
+def stopped(error: BaseException | None) -> ProcessorStopped:
+    """A new error for each who waits: one object raised in many tasks would collect all their tracebacks."""
+    if isinstance(error, ProcessorStopped):
+        again = ProcessorStopped(*error.args)
+        again.__cause__ = error.__cause__
+    else:
+        again = ProcessorStopped("the channel of responses ended before the answer came")
+        again.__cause__ = error
+    return again
+
+
+class Asking(Generic[RequestT, ResponseT]):
+    """Where requests go and where answers are found: what a client, a submission and a mapping have in common."""
+
+    def __init__(self, sender: trio.abc.SendChannel[Request[RequestT]], responses: Responses[ResponseT]) -> None:
+        self._sender = sender
+        self._responses = responses
+        self._broadcast = _broadcast_of(responses)
+        self._buffer: RequestBuffer[RequestT] | None = getattr(sender, "buffer", None)
+        self.nursery: trio.Nursery | None = None
+        """Of the block around it; where the processor is elsewhere, it waits for answers there."""
+
+    async def ask(self, request: Request[RequestT]) -> Answer[ResponseT]:
+        """Send ``request`` and wait for its answer, in one go: with room for it that is a single checkpoint."""
+        broadcast = self._broadcast
+        if broadcast is None:
+            return await self._ask_elsewhere(request), None
+        await trio.lowlevel.checkpoint_if_cancelled()
+        runner = running()
+        if runner is None:
+            return await self._ask_here(request, broadcast)
+        with self.waiting_for(runner, request):
+            return await self._ask_here(request, broadcast)
+
+    async def _ask_here(self, request: Request[RequestT], broadcast: BroadcastSender[Any]) -> Answer[ResponseT]:
+        call = Call()
+        request_id = request.id
+        broadcast._watch(request_id, call)  # pyright: ignore[reportPrivateUsage]
+        try:
+            try:
+                self._sender.send_nowait(request)  # type: ignore[attr-defined]
+            except trio.WouldBlock:
+                await self._sender.send(request)
+            if call.answer is not None:
+                return call.answer
+            if call.error is not None:
+                raise call.error
+            return await self._park(request, call, broadcast)
+        except BaseException:
+            broadcast._unwatch(request_id, call)  # pyright: ignore[reportPrivateUsage]
+            raise
+
+    async def _park(
+        self, request: Request[RequestT], call: Call, broadcast: BroadcastSender[Any]
+    ) -> Answer[ResponseT]:
+        since = trio.current_time()
+        call.task = current_task()
+
+        def abort(raise_cancel: RaiseCancelT) -> Abort:
+            broadcast._unwatch(request.id, call)  # pyright: ignore[reportPrivateUsage]
+            if self.cancel(request, since):
+                broadcast._watch(request.id, call)  # pyright: ignore[reportPrivateUsage]
+                call.raise_cancel = raise_cancel
+                return Abort.FAILED
+            return Abort.SUCCEEDED
+
+        answer: Answer[ResponseT] = await trio.lowlevel.wait_task_rescheduled(abort)
+        return answer
+
+    async def _ask_elsewhere(self, request: Request[RequestT]) -> Response[ResponseT]:
+        """Where there is no broadcast of ours to look into: a subscription for one answer."""
+        receiver = self._responses.subscribe(ids=[request.id])
+        try:
+            with trio.move_on_at(request.deadline) as scope:
+                await self._sender.send(request)
+                return await _receive(receiver)
+        finally:
+            with trio.CancelScope(shield=True):
+                await receiver.aclose()
+        assert scope.cancelled_caught
+        raise JobTooSlow(request_id=request.id)
+
+    async def send(self, request: Request[RequestT], sink: Sink) -> None:
+        """Send ``request``; its answer goes to ``sink``. Cancelled, it was not sent."""
+        broadcast = self._broadcast
+        if broadcast is None:
+            await self._send_elsewhere(request, sink)
+            return
+        broadcast._watch(request.id, sink)  # pyright: ignore[reportPrivateUsage]
+        try:
+            await self._sender.send(request)
+        except BaseException:
+            broadcast._unwatch(request.id, sink)  # pyright: ignore[reportPrivateUsage]
+            raise
+
+    async def _send_elsewhere(self, request: Request[RequestT], sink: Sink) -> None:
+        if self.nursery is None:
+            raise RuntimeError("use open_client(...) around it: somebody has to wait for the answers")
+        receiver = self._responses.subscribe(ids=[request.id])
+        try:
+            await self._sender.send(request)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await receiver.aclose()
+            raise
+        self.nursery.start_soon(self._relay, request, receiver, sink)
+
+    async def _relay(
+        self,
+        request: Request[RequestT],
+        receiver: trio.abc.ReceiveChannel[Any],
+        sink: Sink,
+    ) -> None:
+        try:
+            with trio.move_on_at(request.deadline) as scope:
+                sink.deliver(await _receive(receiver), None)
+            if scope.cancelled_caught:
+                sink.deliver(Aborted(AbortReason.DEADLINE, id=request.id, attempt=request.attempt), None)
+        except ProcessorStopped as error:
+            sink.end(error)
+        finally:
+            with trio.CancelScope(shield=True):
+                await receiver.aclose()
+
+    @contextmanager
+    def waiting_for(self, runner: Runner, *requests: Request[Any]) -> Iterator[None]:
+        """Note that ``runner``'s job waits for these answers; raise `CallCycle` if none of them can ever come."""
+        consumer = None if self._buffer is None else self._buffer.consumer
+        if consumer is None:
+            yield
+            return
+        runner.calls.update({request.id: consumer for request in requests})
+        try:
+            if all(consumer.runner_of(request.id) is None for request in requests):
+                cycle = find_call_cycle(consumer)
+                if cycle is not None:
+                    raise CallCycle(cycle)
+            yield
+        finally:
+            for request in requests:
+                del runner.calls[request.id]
+
+    def cancel(self, request: Request[Any], since: float) -> bool:
+        """Abort what was sent at ``since``; whether its job still runs here, so that an answer will come."""
+        if self._buffer is None:
+            return False
+        late = request.deadline <= trio.current_time()
+        return self._buffer.cancel(request, AbortReason.DEADLINE if late else AbortReason.CALLER, since)
+
+    def subscribe_to_progress(self, request_id: str) -> trio.abc.ReceiveChannel[Any]:
+        """Receive what is reported for one request, and then its response."""
+        if self._broadcast is None:
+            raise RuntimeError("progress is seen in the process that runs the job, and this client sends elsewhere")
+        return self._broadcast.subscribe(ids=[request_id], progress=True)
+
+
+async def _receive(receiver: trio.abc.ReceiveChannel[Any]) -> Response[Any]:
+    """The first response that comes."""
+    try:
+        while True:
+            item = await receiver.receive()
+            if not isinstance(item, Progress):
+                return item  # type: ignore[no-any-return]  # it is the other side's word
+    except (trio.EndOfChannel, trio.BrokenResourceError) as error:
+        raise stopped(error) from error
+
+
+def _broadcast_of(responses: object) -> BroadcastSender[Any] | None:
+    """The broadcast channel of this process behind ``responses``, if there is one."""
+    if isinstance(responses, BroadcastSender):
+        return responses
+    behind = getattr(responses, "broadcast", None)
+    return behind if isinstance(behind, BroadcastSender) else None

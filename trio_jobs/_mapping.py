@@ -1,0 +1,149 @@
+"""The same job for many bodies: sent no faster than answers are received, as completed or in order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable
+from itertools import count
+from math import inf
+from typing import Any, Generic, TypeVar
+
+import trio
+
+from ._asking import Asking, CallOptions, new_request, stopped
+from ._current_run import running
+from ._errors import ProcessorStopped
+from ._message import Request, Response
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+
+class _Mapped:
+    """Where one of many answers goes."""
+
+    __slots__ = ("_mapping", "place", "request", "since")
+
+    def __init__(self, mapping: Mapping[Any, Any], place: int, request: Request[Any]) -> None:
+        self._mapping = mapping
+        self.place = place
+        self.request = request
+        self.since = trio.current_time()
+
+    def deliver(self, item: Response[Any], cause: BaseException | None) -> None:
+        """It is answered."""
+        self._mapping.answered(self, item)
+
+    def end(self, error: BaseException | None) -> None:
+        """It will not be answered any more."""
+        self._mapping.ended(self, error)
+
+
+class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, ResponseT]):
+    """The channel that `Client.map` gives out, and who feeds it."""
+
+    def __init__(self, asking: Asking[RequestT, ResponseT], limit: int, *, in_order: bool) -> None:
+        self._asking = asking
+        self._slots = trio.Semaphore(limit)
+        self._in_order = in_order
+        self._open: dict[int, _Mapped] = {}
+        self._early: dict[int, Response[ResponseT]] = {}
+        self._next_place = 0
+        self._places = count().__next__
+        self._fed = False
+        self._error: BaseException | None = None
+        self._nothing_open = trio.Event()
+        self._put, self._out = trio.open_memory_channel[Response[ResponseT]](inf)  # bounded by the slots
+
+    def __repr__(self) -> str:
+        return f"<responses in_flight={len(self._open)} to_receive={self._out.statistics().current_buffer_used}>"
+
+    async def receive(self) -> Response[ResponseT]:
+        """The next response.
+
+        Raises:
+            trio.EndOfChannel: All are received.
+            ProcessorStopped: The processor is gone, and so are the answers that have not come.
+        """
+        runner = running()
+        try:
+            if runner is None or self._out.statistics().current_buffer_used:
+                response = await self._out.receive()
+            else:
+                with self._asking.waiting_for(runner, *(one.request for one in self._open.values())):
+                    response = await self._out.receive()
+        except trio.EndOfChannel:
+            if self._error is not None:
+                raise stopped(self._error) from None
+            raise
+        self._slots.release()
+        return response
+
+    async def aclose(self) -> None:
+        """Receive nothing more; a checkpoint. The end of the block cancels what is not answered."""
+        await self._out.aclose()
+
+    async def feed(self, bodies: Iterable[Any] | AsyncIterable[Any], options: CallOptions) -> None:
+        """Send a request for each body, as slots become free."""
+        if isinstance(bodies, AsyncIterable):
+            async for body in bodies:
+                await self._send(body, options)
+        else:
+            for body in bodies:
+                await self._send(body, options)
+        self._fed = True
+        self._close_if_done()
+
+    async def _send(self, body: Any, options: CallOptions) -> None:
+        await self._slots.acquire()
+        request = body if isinstance(body, Request) else new_request(body, options, running())
+        one = _Mapped(self, self._places(), request)
+        self._open[one.place] = one
+        try:
+            await self._asking.send(request, one)
+        except ProcessorStopped as error:
+            self.ended(one, error)
+        except BaseException:
+            self._open.pop(one.place, None)
+            raise
+
+    def answered(self, one: _Mapped, response: Response[ResponseT]) -> None:
+        """Put it where it belongs."""
+        del self._open[one.place]
+        if self._in_order:
+            self._early[one.place] = response
+            while self._next_place in self._early:
+                self._deliver(self._early.pop(self._next_place))
+                self._next_place += 1
+        else:
+            self._deliver(response)
+        self._close_if_done()
+
+    def _deliver(self, response: Response[ResponseT]) -> None:
+        try:
+            self._put.send_nowait(response)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):  # nobody receives any more
+            pass
+
+    def ended(self, one: _Mapped, error: BaseException | None) -> None:
+        """It will not come: those after it neither."""
+        self._open.pop(one.place, None)
+        self._error = error or ProcessorStopped("the channel of responses ended before all answers had come")
+        self._put.close()
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if not self._open:
+            self._nothing_open.set()
+            if self._fed:
+                self._put.close()
+
+    async def cancel_rest(self) -> None:
+        """Abort what is not answered, and wait until that is gone."""
+        self._out.close()
+        for one in list(self._open.values()):
+            if one.place in self._open and not self._asking.cancel(one.request, one.since):
+                self._open.pop(one.place, None)
+        with trio.CancelScope(shield=True):
+            while self._open:
+                self._nothing_open = trio.Event()
+                await self._nothing_open.wait()
