@@ -54,12 +54,17 @@ def annotations_of(function: FunctionType) -> Iterator[object]:
             yield eval(annotation, function.__globals__)
 
 
+def reading_order(name: str) -> tuple[bool, bool, str]:
+    """Constants, then classes, then functions, as ruff sorts them."""
+    return (not name.isupper(), not name[0].isupper(), name)
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_the_public_names_are_sorted(name: str) -> None:
     """`__all__` reads as a table of contents."""
     module = importlib.import_module(name)
 
-    assert list(module.__all__) == sorted(set(module.__all__))
+    assert list(module.__all__) == sorted(set(module.__all__), key=reading_order)
 
 
 @pytest.mark.parametrize("name", PUBLIC)
