@@ -10,9 +10,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from types import FunctionType, ModuleType
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 PUBLIC = ["trio_jobs", "trio_jobs.gates"]
 
@@ -79,19 +82,65 @@ def test_public_names_say_that_they_live_where_users_import_them(name: str) -> N
     assert elsewhere == {}
 
 
+def private_types(public: str, thing: object) -> Iterator[str]:
+    """The types of private modules in a public name's signatures."""
+    for function in functions_of(thing):
+        for annotation in annotations_of(function):
+            for found in classes_in(annotation):
+                if found.__module__.startswith("trio_jobs._"):
+                    yield f"{public}: {function.__qualname__} speaks of {found!r}"
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_signatures_speak_of_public_types_only(name: str) -> None:
     """Whatever a user is given or must give can be named in an annotation of the user's."""
-    private = {
-        f"{public}: {function.__qualname__} speaks of {found.__module__}.{found.__qualname__}"
+    found = [
+        fault
         for public, thing in public_names(importlib.import_module(name)).items()
-        for function in functions_of(thing)
-        for annotation in annotations_of(function)
-        for found in classes_in(annotation)
-        if found.__module__.startswith("trio_jobs._")
-    }
+        for fault in private_types(public, thing)
+    ]
 
-    assert private == set()
+    assert not found, "\n".join(["", *found])
+
+
+class Hidden:
+    """A class of a private module, as far as its name goes."""
+
+    __module__ = "trio_jobs._hidden"
+
+
+class Leaky:
+    """Speaks of a private type wherever one can."""
+
+    def __init__(self, one: list[Hidden]) -> None: ...
+
+    @property
+    def two(self) -> Hidden | None: ...
+
+    @classmethod
+    def three(cls, known_to_checkers: Decimal, hidden: dict[str, Hidden]) -> None: ...
+
+    def _private(self, hidden: Hidden) -> None: ...
+
+
+def leaky_function(hidden: Hidden) -> None: ...
+
+
+# As where the module does not say `from __future__ import annotations`.
+leaky_function.__annotations__["hidden"] = Hidden
+
+
+def test_a_private_type_in_a_signature_is_reported() -> None:
+    """In methods, properties and functions, inside of other types too; a private method may."""
+    found = [*private_types("Leaky", Leaky), *private_types("leaky", leaky_function)]
+
+    hidden = "speaks of <class 'trio_jobs._hidden.Hidden'>"
+    assert found == [
+        f"Leaky: Leaky.__init__ {hidden}",
+        f"Leaky: Leaky.two {hidden}",
+        f"Leaky: Leaky.three {hidden}",
+        f"leaky: leaky_function {hidden}",
+    ]
 
 
 IMPORTING = """
