@@ -1,32 +1,46 @@
-"""Leaving a nursery of ours with the one error that happened in it, instead of with a group of one."""
+"""Leaving a nursery of ours with the one error that happened in it, not with a group of one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
+from typing import TypeGuard
 
 import trio
 
 
-@contextmanager
-def single_error() -> Iterator[None]:
-    """Raise the only exception of a group in place of the group: a nursery that users do not see must not show in errors.
+def single_error() -> _SingleError:
+    """Raise the only exception of a group in place of the group: a nursery of ours must not show.
 
-    Where Cancelled came along with an error, it is dropped, as a nursery's own scope does. Groups of several errors pass.
+    Where Cancelled came along with an error, it is dropped, as a nursery's own scope does. Groups of
+    several errors pass.
     """
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        only = _only_error(group)
-        if only is None:
-            raise
-        error = only
-    else:
-        return
-    try:
-        raise error
-    finally:
-        del error  # it would hold this frame, and this frame it
+    return _SingleError()
+
+
+class _SingleError:
+    """No generator: contextlib's frame in the traceback would hold the group, and that the error."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        _: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not _is_group(raised):
+            return
+        error = _only_error(raised)
+        if error is None:
+            return
+        context = error.__context__
+        try:
+            raise error
+        finally:
+            error.__context__ = context  # Python has just put the group there
+            # they would hold this frame, and this frame them
+            del error, context, raised, traceback
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
@@ -39,6 +53,10 @@ def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException | Non
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
-    if not isinstance(error, BaseExceptionGroup):
+    if not _is_group(error):
         return [error]
     return [leaf for member in error.exceptions for leaf in _leaves(member)]
+
+
+def _is_group(error: BaseException | None) -> TypeGuard[BaseExceptionGroup[BaseException]]:
+    return isinstance(error, BaseExceptionGroup)
