@@ -1,4 +1,7 @@
-"""Checks of arguments that several constructors take: each raises at once and names the parameter and what it was given."""
+"""Checks of arguments that several constructors take.
+
+Each raises at once, and names the parameter and what it was given.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of many deadlines passes next: one heap for all, so that a deadline costs neither a task nor a scope."""
+"""Which of many deadlines passes next: one heap for all, so none costs a task or a scope."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _SWEEP_FROM = 64  # entries; below it is not worth looking how many of them are 
 class Deadlines:
     """The deadlines of requests that are still to be answered.
 
-    What is discarded leaves its entry behind until it comes up, or until more than half of all entries are dead: then one
-    sweep removes those.
+    What is discarded leaves its entry behind until it comes up, or until more than half of all
+    entries are dead: then one sweep removes those.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""From what became of a request to what its transport is told: one table, and the books that must balance.
+"""From what became of a request to what its transport is told: one table, and the books.
 
 1. Every claimed request is settled exactly once, or is known to be left.
 2. Only a failure that is to be tried again charges an attempt.
@@ -68,9 +68,21 @@ SETTLEMENTS: Mapping[Case, Settlement] = MappingProxyType(
 
 
 class Ledger:
-    """How many requests were claimed and what became of them; plain integers, for they are on the hot path."""
+    """How many requests were claimed and what became of them.
 
-    __slots__ = ("aborted", "claimed", "failed", "left", "lost", "rejected", "released", "succeeded")
+    Plain integers, for they are on the hot path.
+    """
+
+    __slots__ = (
+        "aborted",
+        "claimed",
+        "failed",
+        "left",
+        "lost",
+        "rejected",
+        "released",
+        "succeeded",
+    )
 
     def __init__(self) -> None:
         self.claimed = self.succeeded = self.failed = self.aborted = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._arguments import check_int
 from .._message import Request
 from .._waiting_room import Gate, Hold
 
@@ -13,8 +14,8 @@ _SLOT = "slot"
 class Concurrency(Gate):
     """At most ``limit`` requests run at the same time.
 
-    A processor has a limit of its own, ``concurrency=``; this one is for several that share a scarce thing: give the same
-    object to each. A request that waits for it holds no slot of its processor.
+    A processor has a limit of its own, ``concurrency=``; this one is for several that share a scarce
+    thing: give the same object to each. A request that waits for it holds no slot of its processor.
 
     Raises:
         TypeError, ValueError: ``limit`` is not an int of at least 1.
@@ -22,10 +23,7 @@ class Concurrency(Gate):
 
     def __init__(self, limit: int) -> None:
         super().__init__()
-        if isinstance(limit, bool) or not isinstance(limit, int):
-            raise TypeError(f"limit must be an int, got {limit!r}")
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, got {limit!r}")
+        check_int("limit", limit, least=1)
         self.limit = limit
         self.running = 0
 
