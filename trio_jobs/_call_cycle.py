@@ -1,51 +1,108 @@
 """Whether a call can ever start: who holds the slots it waits for, and whom do they wait for?
 
-Only calls that jobs make are looked at, and only when the processor they call has no free slot. A processor that is merely
-busy has at least one job that waits for nobody, and then nothing is wrong.
+Only calls that jobs make are looked at, and only when the processor they call has no free slot. A
+processor that is merely busy has at least one job that waits for nobody, and then nothing is wrong.
+
+What is certain is derived from what is certain, from the target backwards: a job waits for the target
+if one of its calls does; a call does if its job does, or if all jobs in the slots that it waits for do.
+Each job and each processor is looked at once, and without recursion: jobs may call a thousand deep.
 """
 
 from __future__ import annotations
+
+import attrs
 
 from ._memory import Caller, Consumer
 
 
 def find_call_cycle(target: Consumer) -> tuple[str, ...] | None:
-    """The names of the processors along a cycle if every job in ``target``'s slots waits for a slot there; else None."""
-    return _Search(target).all_wait(target)
+    """The processors along a cycle, if all jobs in ``target``'s slots wait for a slot there.
+
+    Names, in the order of the calls, from the target to the target; None if there is no such cycle.
+    """
+    holders = target.slot_holders()
+    if not holders or not all(holder.calls for holder in holders):
+        return None
+    return _Search(target).find()
+
+
+@attrs.define(eq=False)
+class _Wait:
+    """That a job, or all jobs in the slots of a processor, wait for the target."""
+
+    processor: str | None = None
+    """The name, if it is said of a processor."""
+    missing: int = 1
+    """How many others have still to be true before it is."""
+    so: list[_Wait] = attrs.field(factory=list["_Wait"])
+    """What depends on it."""
+    because: _Wait | None = None
+    """What made it true in the end."""
 
 
 class _Search:
     def __init__(self, target: Consumer) -> None:
         self._target = target
-        self._known: dict[int, tuple[str, ...] | None] = {}
+        self._call_to_target = _Wait(target.name)
+        self._jobs: dict[int, _Wait] = {}
+        self._processors: dict[int, _Wait] = {}
+        self._to_visit: list[Caller] = []
 
-    def all_wait(self, consumer: Consumer) -> tuple[str, ...] | None:
-        """If all slots are held by jobs that wait for the target: the way from ``consumer`` to it."""
-        holders = consumer.slot_holders()
-        if holders is None:
-            return None
-        ways = [self._waits(holder) for holder in holders]
-        first = ways[0] if ways else None
-        if first is None or None in ways:
-            return None
-        return (consumer.name, *first)
+    def find(self) -> tuple[str, ...] | None:
+        """The names along the cycle, if there is one."""
+        all_wait = self._wait_of_slots(self._target)
+        while self._to_visit:
+            caller = self._to_visit.pop()
+            for request_id, callee in caller.calls.items():
+                self._wait_of_call(request_id, callee).so.append(self._jobs[id(caller)])
+        self._conclude()
+        return None if all_wait.because is None else _names(all_wait)
 
-    def _waits(self, caller: Caller) -> tuple[str, ...] | None:
-        """The way from what ``caller`` waits for to the target, or None if it does not wait for it."""
-        key = id(caller)
-        if key not in self._known:
-            self._known[key] = None  # met again while this is being found out, it leads nowhere new
-            ways = (self._way(request_id, callee) for request_id, callee in caller.calls.items())
-            self._known[key] = next((way for way in ways if way is not None), None)
-        return self._known[key]
-
-    def _way(self, request_id: str, callee: Consumer) -> tuple[str, ...] | None:
+    def _wait_of_call(self, request_id: str, callee: Consumer) -> _Wait:
         runner = callee.runner_of(request_id)
         if runner is not None:
-            way = self._waits(runner)
-            return None if way is None else (callee.name, *way)
+            wait = _Wait(callee.name)
+            self._wait_of_job(runner).so.append(wait)
+            return wait
         if callee.has_ended(request_id):
-            return None
+            return _Wait()  # nothing makes it true
         if callee is self._target:
-            return (callee.name,)
-        return self.all_wait(callee)
+            return self._call_to_target
+        return self._wait_of_slots(callee)
+
+    def _wait_of_slots(self, consumer: Consumer) -> _Wait:
+        wait = self._processors.get(id(consumer))
+        if wait is None:
+            holders = consumer.slot_holders() or ()
+            wait = self._processors[id(consumer)] = _Wait(consumer.name, missing=len(holders))
+            for holder in holders:
+                self._wait_of_job(holder).so.append(wait)
+        return wait
+
+    def _wait_of_job(self, caller: Caller) -> _Wait:
+        wait = self._jobs.get(id(caller))
+        if wait is None:
+            wait = self._jobs[id(caller)] = _Wait()
+            self._to_visit.append(caller)
+        return wait
+
+    def _conclude(self) -> None:
+        """Make true whatever follows from a call to the target."""
+        true = [self._call_to_target]
+        for wait in true:
+            for after in wait.so:
+                after.missing -= 1
+                if after.missing == 0:
+                    after.because = wait
+                    true.append(after)
+
+
+def _names(wait: _Wait) -> tuple[str, ...]:
+    """The processors on the way from ``wait`` to the target."""
+    names: list[str] = []
+    reason: _Wait | None = wait
+    while reason is not None:
+        if reason.processor is not None:
+            names.append(reason.processor)
+        reason = reason.because
+    return tuple(names)
