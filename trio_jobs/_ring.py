@@ -1,0 +1,164 @@
+"""What many receivers have still to read, kept once: a window of items and a count of who stands where.
+
+1. An item has a position for ever. The window keeps those from `tail` to `head`; a receiver is a number, the position of
+   what it reads next.
+2. Receivers are counted per position, items are not counted per receiver. So a send costs the same however many are behind,
+   and taking many items costs two counts.
+3. What somebody has still to read stays, and the last ``max_replay`` besides, never more than ``max_size`` in all.
+4. A full window overtakes who stands on its oldest item: DROP_OLDEST is pushed along, DISCONNECT is forgotten. Nobody
+   overtakes BLOCK; ask `blocked` before `append`.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Generic, TypeVar, cast
+
+T = TypeVar("T")
+
+
+class Overflow(enum.Enum):
+    """What happens when a receiver of a broadcast is a whole buffer behind and the next item comes."""
+
+    BLOCK = "block"
+    """`send` waits for it: nothing is lost, and the slowest sets the pace."""
+    DROP_OLDEST = "drop_oldest"
+    """It loses the oldest item; its next receive says how many in `Lagged`, then it goes on."""
+    DISCONNECT = "disconnect"
+    """It is cut off: its next receive raises `Disconnected`, and so does every later one."""
+
+
+# Three counts in one int, each in a digit of Python's own 30-bit arithmetic, so that moving is one
+# look-up and one addition whatever the policy.
+_BITS = 30
+_ONE_FIELD = (1 << _BITS) - 1
+WEIGHTS = {
+    Overflow.BLOCK: 1,
+    Overflow.DROP_OLDEST: 1 << _BITS,
+    Overflow.DISCONNECT: 1 << 2 * _BITS,
+}
+_BLOCK, _DROP_OLDEST, _DISCONNECT = (_ONE_FIELD * weight for weight in WEIGHTS.values())
+
+
+class Ring(Generic[T]):
+    """The items of one broadcast, and where its receivers stand. What a receiver may do is up to the caller."""
+
+    __slots__ = ("_base", "_items", "head", "max_replay", "max_size", "receivers", "standing", "tail")
+
+    def __init__(self, max_size: float, max_replay: int) -> None:
+        self.max_size = max_size
+        self.max_replay = max_replay
+        self.head = 0
+        """The position of the next item to come."""
+        self.tail = 0
+        """The position of the oldest item kept."""
+        self.standing: dict[int, int] = {}
+        """Who reads next at a position, as packed counts; positions with nobody are absent."""
+        self.receivers = 0
+        """All of them, as packed counts."""
+        # A list whose front is deleted now and then instead of one that wraps around: as cheap, and a slice is a slice.
+        self._items: list[T | None] = []
+        self._base = 0  # position of _items[0]
+
+    def __len__(self) -> int:
+        return self.head - self.tail
+
+    def count(self, overflow: Overflow) -> int:
+        """How many receivers have this policy and are not cut off."""
+        return self.receivers // WEIGHTS[overflow] & _ONE_FIELD
+
+    @property
+    def unread(self) -> int:
+        """How many items somebody has still to read."""
+        return self.head - min(self.standing, default=self.head)
+
+    @property
+    def blocked(self) -> int:
+        """How many BLOCK receivers are in the way of the next `append`."""
+        if self.head - self.tail < self.max_size:
+            return 0
+        return self.standing.get(self.tail, 0) & _BLOCK
+
+    def append(self, item: T) -> None:
+        """Add an item; not while `blocked`."""
+        if self.head - self.tail >= self.max_size:
+            self._overtake()
+        self._items.append(item)
+        self.head += 1
+        if self.head - self.tail > self.max_replay and self.tail not in self.standing:
+            self._release()
+
+    def slice(self, position: int, count: int) -> list[T]:
+        """``count`` items from ``position`` on, all of them kept."""
+        index = position - self._base
+        return cast("list[T]", self._items[index : index + count])
+
+    def last(self, count: int) -> list[T]:
+        """The newest items, at most ``count``, oldest first."""
+        start = max(self.tail, self.head - count)
+        return self.slice(start, self.head - start)
+
+    # A receiver that was overtaken counts at the tail, for that is what it reads next, or nowhere if it is cut off.
+
+    def enter(self, position: int, weight: int) -> None:
+        """Somebody subscribes at ``position``."""
+        if position < self.tail:
+            if weight & _DISCONNECT:
+                return
+            position = self.tail
+        self.receivers += weight
+        self.standing[position] = self.standing.get(position, 0) + weight
+
+    def leave(self, position: int, weight: int) -> None:
+        """Who stood at ``position`` is gone."""
+        if position < self.tail:
+            if weight & _DISCONNECT:
+                return
+            position = self.tail
+        self.receivers -= weight
+        self._vacate(position, weight)
+
+    def move(self, position: int, count: int, weight: int) -> int:
+        """Who stands at ``position``, and was not overtaken, has read ``count`` items; returns where it stands now."""
+        there = position + count
+        self.standing[there] = self.standing.get(there, 0) + weight
+        self._vacate(position, weight)
+        return there
+
+    def _vacate(self, position: int, weight: int) -> None:
+        left = self.standing[position] - weight
+        if left:
+            self.standing[position] = left
+            return
+        del self.standing[position]
+        if position == self.tail and self.head - position > self.max_replay:
+            self._release()
+
+    def _overtake(self) -> None:
+        """Let the oldest item go although somebody may have to read it still."""
+        standing, tail = self.standing, self.tail
+        overtaken = standing.pop(tail, 0)
+        if overtaken:
+            self.receivers -= overtaken & _DISCONNECT
+            pushed = overtaken & _DROP_OLDEST
+            if pushed:
+                standing[tail + 1] = standing.get(tail + 1, 0) + pushed
+        self._forget(tail + 1)
+
+    def _release(self) -> None:
+        """Let go of what everybody has read, but for the last ``max_replay``."""
+        standing, position, end = self.standing, self.tail, self.head - self.max_replay
+        while position < end and position not in standing:
+            position += 1
+        self._forget(position)
+
+    def _forget(self, position: int) -> None:
+        """Keep nothing before ``position``."""
+        items, base = self._items, self._base
+        gone = position - base
+        if 2 * gone > len(items):  # then fewer items move up than have gone since the last time
+            del items[:gone]
+            self._base = position
+        else:
+            items[self.tail - base : gone] = [None] * (position - self.tail)
+        self.tail = position
