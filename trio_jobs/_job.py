@@ -37,6 +37,8 @@ class Miss(enum.Enum):
     def __repr__(self) -> str:
         return "MISS"
 
+    __str__ = __repr__
+
 
 MISS: Final = Miss.MISS
 """What `Job.get_cached` returns when it knows no response, so that None can be one."""
