@@ -50,8 +50,12 @@ class Job(ABC, Generic[RequestT_contra, ResponseT_co, ResourcesT_contra]):
     Subclass it where a job has settings or a cache; otherwise put `job` above a function.
     """
 
+    name: str = "Job"
+    """What messages call it: the name of the class, unless the class or the instance sets another."""
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        cls.name = cls.__dict__.get("name", cls.__name__)
         for method in ("run", "get_cached"):
             if method in cls.__dict__ and not inspect.iscoroutinefunction(cls.__dict__[method]):
                 raise TypeError(
@@ -69,11 +73,6 @@ class Job(ABC, Generic[RequestT_contra, ResponseT_co, ResourcesT_contra]):
         A processor asks a job that defines this before it runs it. When this raises, it is a miss.
         """
         return MISS
-
-    @property
-    def name(self) -> str:
-        """What messages call it: the name of the class, or of the function it was made from."""
-        return type(self).__name__
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -100,19 +99,17 @@ class DecoratedJob(
     """
 
     __wrapped__: Callable[P, Any]
+    __name__: str
+    __qualname__: str
 
     def __init__(self, function: Callable[P, Any], *, name: str | None, wanted: Kind, decorator: str) -> None:
         if name is not None:
             check_name(name)
         refuse_other_kinds(function, wanted, decorator)
-        self._takes_resources = takes_resources(function, decorator)
+        takes_both = takes_resources(function, decorator)
         functools.update_wrapper(cast("Callable[P, Any]", self), function)
-        self._name = name_of(function) if name is None else name
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return self._name
+        self._takes_resources = takes_both
+        self.name = name_of(function) if name is None else name
 
     def _arguments(self, request: Any, resources: Any) -> tuple[Any, ...]:
         """What the function is called with."""

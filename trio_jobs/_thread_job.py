@@ -207,6 +207,8 @@ def thread_job(
             raise TypeError("max_threads goes with the job's own limiter, give only one of max_threads and limiter")
         if not isinstance(limiter, trio.CapacityLimiter):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"limiter must be a trio.CapacityLimiter, for a number use max_threads, got {limiter!r}")
+    if not isinstance(abandon_on_cancel, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"abandon_on_cancel must be True or False, got {abandon_on_cancel!r}")
     make = functools.partial(
         ThreadJob[Any, Any, Any, ...],
         max_threads=max_threads,
