@@ -21,7 +21,7 @@ from ._arguments import check_seconds
 from ._broadcast import BroadcastSender
 from ._call_cycle import find_call_cycle
 from ._current_run import Runner, running
-from ._errors import CallCycle, JobTooSlow, ProcessorStopped
+from ._errors import CallCycle, ProcessorStopped
 from ._memory import RequestBuffer
 from ._message import NO_HEADERS, Aborted, AbortReason, Progress, Request, Response
 
@@ -54,29 +54,30 @@ class CallOptions(TypedDict, total=False):
     """For tracing and the like."""
 
 
-def new_request(body: RequestT, options: CallOptions, runner: Runner | None) -> Request[RequestT]:
-    """The request for ``body``: with the earliest of all deadlines there are here, and the run it is part of."""
+def new_request(
+    body: RequestT,
+    *,
+    key: str | None = None,
+    priority: int = 0,
+    time_limit: float = inf,
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> Request[RequestT]:
+    """The request for ``body``: with the earliest of all deadlines there are here, and the run that it is part of."""
     deadline = trio.current_effective_deadline()
-    time_limit = options.get("time_limit", inf)
     if time_limit != inf:
         deadline = min(deadline, trio.current_time() + check_seconds("time_limit", time_limit))
+    runner = running()
     parent = None if runner is None else runner.request
     if parent is None:
-        return Request(
-            body,
-            key=options.get("key"),
-            priority=options.get("priority", 0),
-            deadline=deadline,
-            headers=options.get("headers", NO_HEADERS),
-        )
+        return Request(body, key=key, priority=priority, deadline=deadline, headers=headers)
     return Request(
         body,
-        key=options.get("key"),
-        priority=options.get("priority", 0),
+        key=key,
+        priority=priority,
         deadline=min(deadline, parent.deadline),
         parent_id=parent.id,
         root_id=parent.root_id or parent.id,
-        headers=options.get("headers", NO_HEADERS),
+        headers=headers,
     )
 
 
@@ -205,7 +206,7 @@ class Asking(Generic[RequestT, ResponseT]):
             with trio.CancelScope(shield=True):
                 await receiver.aclose()
         assert scope.cancelled_caught
-        raise JobTooSlow(request_id=request.id)
+        return Aborted(AbortReason.DEADLINE, id=request.id, attempt=request.attempt)
 
     async def send(self, request: Request[RequestT], sink: Sink) -> None:
         """Send ``request``; its answer goes to ``sink``. Cancelled, it was not sent."""
@@ -250,22 +251,29 @@ class Asking(Generic[RequestT, ResponseT]):
                 await receiver.aclose()
 
     @contextmanager
-    def waiting_for(self, runner: Runner, *requests: Request[Any]) -> Iterator[None]:
-        """Note that ``runner``'s job waits for these answers; raise `CallCycle` if none of them can ever come."""
-        consumer = None if self._buffer is None else self._buffer.consumer
-        if consumer is None:
-            yield
-            return
-        runner.calls.update({request.id: consumer for request in requests})
+    def waiting_for(self, runner: Runner, request: Request[Any]) -> Iterator[None]:
+        """Note that ``runner``'s job waits for the answer to ``request``; raise `CallCycle` if that can never come."""
+        self.begin_waiting(runner, request)
         try:
-            if all(consumer.runner_of(request.id) is None for request in requests):
-                cycle = find_call_cycle(consumer)
-                if cycle is not None:
-                    raise CallCycle(cycle)
             yield
         finally:
-            for request in requests:
+            self.end_waiting(runner, request)
+
+    def begin_waiting(self, runner: Runner, request: Request[Any]) -> None:
+        """From now on ``runner``'s job waits for it; raise `CallCycle`, and note nothing, if that is in vain."""
+        consumer = None if self._buffer is None else self._buffer.consumer
+        if consumer is None:
+            return
+        runner.calls[request.id] = consumer
+        if consumer.runner_of(request.id) is None:
+            cycle = find_call_cycle(consumer)
+            if cycle is not None:
                 del runner.calls[request.id]
+                raise CallCycle(cycle)
+
+    def end_waiting(self, runner: Runner, request: Request[Any]) -> None:
+        """It does not wait for that any more."""
+        runner.calls.pop(request.id, None)
 
     def cancel(self, request: Request[Any], since: float) -> bool:
         """Abort what was sent at ``since``; whether its job still runs here, so that an answer will come."""

@@ -98,11 +98,13 @@ class _Search:
 
 
 def _names(wait: _Wait) -> tuple[str, ...]:
-    """The processors on the way from ``wait`` to the target."""
+    """The processors on the way from ``wait`` to the target, from where it leaves the target last."""
     names: list[str] = []
     reason: _Wait | None = wait
     while reason is not None:
         if reason.processor is not None:
             names.append(reason.processor)
         reason = reason.because
-    return tuple(names)
+    target = names.pop()
+    last = len(names) - 1 - names[::-1].index(target)
+    return (*names[last:], target)

@@ -11,10 +11,9 @@ import trio
 
 from ._arguments import check_int, check_seconds
 from ._asking import Asking, CallOptions, Responses, new_request
-from ._current_run import running
 from ._errors import JobFailed
 from ._mapping import Mapping
-from ._message import Failed, Request, Response
+from ._message import Aborted, Failed, Request, Response
 from ._single_error import single_error
 from ._submission import Submission
 
@@ -51,7 +50,9 @@ class Client(Generic[RequestT, ResponseT]):
             ProcessorStopped: The processor is gone and will not answer.
             CallCycle: This is called in a job, and can never start.
         """
-        response, cause = await self._asking.ask(new_request(body, options, running()))
+        response, cause = await self._asking.ask(new_request(body, **options))
+        if isinstance(response, Aborted) and trio.current_effective_deadline() <= trio.current_time():
+            await trio.lowlevel.checkpoint()  # the deadline was that of a scope around us: it is for the scope to say so
         if cause is not None and isinstance(response, Failed):
             raise JobFailed(response.error, request_id=response.id) from cause
         return response.unwrap()
@@ -67,7 +68,7 @@ class Client(Generic[RequestT, ResponseT]):
         Raises:
             ProcessorStopped: The processor is gone.
         """
-        request = new_request(body, options, running())
+        request = new_request(body, **options)
         submission = Submission(self._asking, request, self._answered)
         if not detached:
             self._submissions[request.id] = submission

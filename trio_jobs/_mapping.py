@@ -45,6 +45,7 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
         self._asking = asking
         self._slots = trio.Semaphore(limit)
         self._in_order = in_order
+        self._runner = running()
         self._open: dict[int, _Mapped] = {}
         self._early: dict[int, Response[ResponseT]] = {}
         self._next_place = 0
@@ -64,13 +65,8 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
             trio.EndOfChannel: All are received.
             ProcessorStopped: The processor is gone, and so are the answers that have not come.
         """
-        runner = running()
         try:
-            if runner is None or self._out.statistics().current_buffer_used:
-                response = await self._out.receive()
-            else:
-                with self._asking.waiting_for(runner, *(one.request for one in self._open.values())):
-                    response = await self._out.receive()
+            response = await self._out.receive()
         except trio.EndOfChannel:
             if self._error is not None:
                 raise stopped(self._error) from None
@@ -87,15 +83,21 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
         if isinstance(bodies, AsyncIterable):
             async for body in bodies:
                 await self._send(body, options)
+                if self._error is not None:
+                    break
         else:
             for body in bodies:
                 await self._send(body, options)
+                if self._error is not None:
+                    break
         self._fed = True
         self._close_if_done()
 
     async def _send(self, body: Any, options: CallOptions) -> None:
         await self._slots.acquire()
-        request = body if isinstance(body, Request) else new_request(body, options, running())
+        request = body if isinstance(body, Request) else new_request(body, **options)
+        if self._runner is not None:
+            self._asking.begin_waiting(self._runner, request)
         one = _Mapped(self, self._places(), request)
         self._open[one.place] = one
         try:
@@ -103,12 +105,18 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
         except ProcessorStopped as error:
             self.ended(one, error)
         except BaseException:
-            self._open.pop(one.place, None)
+            self._close(one)
             raise
+
+    def _close(self, one: _Mapped) -> None:
+        """It needs no more waiting for."""
+        self._open.pop(one.place, None)
+        if self._runner is not None:
+            self._asking.end_waiting(self._runner, one.request)
 
     def answered(self, one: _Mapped, response: Response[ResponseT]) -> None:
         """Put it where it belongs."""
-        del self._open[one.place]
+        self._close(one)
         if self._in_order:
             self._early[one.place] = response
             while self._next_place in self._early:
@@ -126,7 +134,7 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
 
     def ended(self, one: _Mapped, error: BaseException | None) -> None:
         """It will not come: those after it neither."""
-        self._open.pop(one.place, None)
+        self._close(one)
         self._error = error or ProcessorStopped("the channel of responses ended before all answers had come")
         self._put.close()
         self._close_if_done()
@@ -142,7 +150,7 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
         self._out.close()
         for one in list(self._open.values()):
             if one.place in self._open and not self._asking.cancel(one.request, one.since):
-                self._open.pop(one.place, None)
+                self._close(one)
         with trio.CancelScope(shield=True):
             while self._open:
                 self._nothing_open = trio.Event()

@@ -217,18 +217,17 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
 
     # --- what others hold on to
 
-    def request_sender(self) -> trio.abc.SendChannel[Request[RequestT]]:
-        """A new handle that sends requests here. Closing it does not stop the processor.
+    def request_sender(self) -> MemoryRequestSender[RequestT]:
+        """A new handle that sends requests here, within this process. Closing it does not stop the processor.
 
         Raises:
-            RuntimeError: The processor receives from a transport whose receiver cannot make senders.
+            RuntimeError: The processor receives from another transport; open a sender of that one.
         """
         if self._requests is None:
             return self._own_sender.clone()
-        sender = getattr(self._requests, "sender", None)
-        if sender is None:
-            raise RuntimeError(f"{self.name} receives from {self._requests!r}, open a sender of that transport instead")
-        return sender()  # type: ignore[no-any-return]  # the transport's own
+        if isinstance(self._requests, MemoryRequestReceiver):
+            return self._requests.sender()
+        raise RuntimeError(f"{self.name} receives from {self._requests!r}, open a sender of that transport instead")
 
     def subscribe(
         self,
@@ -464,7 +463,10 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
                 self._ledger.claimed += 1
                 self._buffer.put_nowait(request)
         self._requests_ended = True
-        self._end_if_done()
+        if self.state.value in (ProcessorState.RUNNING, ProcessorState.PAUSED):
+            self.close_requests()
+        else:
+            self._end_if_done()
 
     async def _watch_times(self) -> None:
         """Sleep until the earliest deadline or delay, whatever comes first, for all requests."""
@@ -523,7 +525,8 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
                 self._idle.set()
                 self._pool.stop()
         elif (
-            (self.state.value is ProcessorState.FINISHING or (self._requests is not None and self._requests_ended))
+            self.state.value is ProcessorState.FINISHING
+            and self._requests_ended
             and not self._pool.running
             and not self._pool.publishing
             and not len(self._room)
@@ -545,7 +548,6 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             for request_id in unanswered:
                 self._responses._end_watchers(request_id, self._stopped_error())  # pyright: ignore[reportPrivateUsage]
             self._responses.close()
-        self._own_sender.close()
         self._ended.set()
         self._check_books()
 
@@ -773,7 +775,8 @@ async def open_processor(
                 else:
                     processor.close_requests()
     except BaseException as of_processor:
-        if error is None or isinstance(error, trio.Cancelled) or of_processor is error:
+        # Cancelled, or told by its call that the processor has stopped: the block only shows what happened there.
+        if error is None or isinstance(error, trio.Cancelled | ProcessorStopped):
             raise
         raise BaseExceptionGroup("a block and its processor failed", [error, of_processor]) from None
     if error is not None:

@@ -11,8 +11,8 @@ import trio
 def single_error() -> _SingleError:
     """Raise the only exception of a group in place of the group: a nursery of ours must not show.
 
-    Where Cancelled came along with an error, it is dropped, as a nursery's own scope does. Groups of
-    several errors pass.
+    Where Cancelled came along with an error, it is dropped, as a nursery's own scope does. A group of
+    several errors is raised without the groups of one around it.
     """
     return _SingleError()
 
@@ -44,18 +44,12 @@ class _SingleError:
 
 
 def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """What to raise in place of ``group``, or None if it holds several errors."""
-    _, error = group.split(trio.Cancelled)
-    if error is None:
-        return _leaves(group)[0]
-    leaves = _leaves(error)
-    return leaves[0] if len(leaves) == 1 else None
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if not _is_group(error):
-        return [error]
-    return [leaf for member in error.exceptions for leaf in _leaves(member)]
+    """What to raise in place of ``group``, or None if it holds several errors itself."""
+    _, errors = group.split(trio.Cancelled)
+    error: BaseException = group if errors is None else errors
+    while _is_group(error) and (len(error.exceptions) == 1 or errors is None):
+        error = error.exceptions[0]
+    return None if error is errors else error
 
 
 def _is_group(error: BaseException | None) -> TypeGuard[BaseExceptionGroup[BaseException]]:

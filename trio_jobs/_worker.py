@@ -88,7 +88,8 @@ class WorkerPool:
         self._context = copy_context()
         self.current_time = trio.lowlevel.current_clock().current_time
         async with trio.open_nursery() as self._nursery:
-            self.wake()
+            if self._room.may_start:
+                self.wake()
             await self._stopped.wait()
 
     def stop(self) -> None:
