@@ -85,8 +85,8 @@ def _find_runner() -> Callable[..., Awaitable[Any]]:
 
 def _refuse_what_no_process_finds(function: Callable[..., Any]) -> None:
     """Raise unless another process finds ``function`` by the name of its module and its own."""
-    qualname: str = getattr(function, "__qualname__", "")
-    if not inspect.isroutine(function) or inspect.ismethod(function) or "<" in qualname:
+    bound_in_c = getattr(function, "__module__", None) is None  # as the append of a list
+    if not inspect.isroutine(function) or inspect.ismethod(function) or bound_in_c or "<" in function.__qualname__:
         raise TypeError(
             f"@process_job cannot use {name_of(function)}, a worker process does not find it by its name: "
             "use a function at the top level of a module"
