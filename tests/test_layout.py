@@ -16,7 +16,7 @@ import pytest
 # __init__ imports them. A star: decided in plain functions, so it never imports trio.
 LEVELS = [
     "_errors _error_info* _randomness* _arguments* _single_error",
-    "_message*",
+    "_message* _hidden_nursery",
     "_current_run _context",
     "_channel _job _codec* _events _lifecycle* _settlement* _resources _restart* _observable",
     "_waiting_room* _thread_job _process_job",

@@ -36,7 +36,7 @@ Answer: TypeAlias = tuple[Response[ResponseT], BaseException | None]
 class Responses(Protocol[ResponseT_co]):
     """Where answers can be had: a processor, a broadcast channel, a transport, a scripted double."""
 
-    def subscribe(self, *, ids: Iterable[str]) -> trio.abc.ReceiveChannel[Any]:
+    def subscribe(self, *, ids: Iterable[str]) -> trio.abc.ReceiveChannel[Response[ResponseT_co]]:
         """Receive, from now on, the responses to the requests of these ids and no others."""
         ...
 

@@ -12,9 +12,9 @@ import trio
 from ._arguments import check_int, check_seconds
 from ._asking import Asking, CallOptions, Responses, new_request
 from ._errors import JobFailed
+from ._hidden_nursery import open_hidden_nursery
 from ._mapping import Mapping
 from ._message import Aborted, Failed, Request, Response
-from ._single_error import single_error
 from ._submission import Submission
 
 RequestT = TypeVar("RequestT")
@@ -70,13 +70,9 @@ class Client(Generic[RequestT, ResponseT]):
         """
         request = new_request(body, **options)
         submission = Submission(self._asking, request, self._answered)
+        await self._asking.send(request, submission)
         if not detached:
-            self._submissions[request.id] = submission
-        try:
-            await self._asking.send(request, submission)
-        except BaseException:
-            self._submissions.pop(request.id, None)
-            raise
+            self._adopt(submission)
         return submission
 
     @asynccontextmanager
@@ -110,14 +106,13 @@ class Client(Generic[RequestT, ResponseT]):
             raise TypeError(f"bodies must be an iterable or an async iterable, got {bodies!r}")
         mapping: Mapping[RequestT, ResponseT] = Mapping(self._asking, limit, in_order=ordered)
         options: CallOptions = {} if time_limit == inf else {"time_limit": time_limit}
-        with single_error():
-            async with trio.open_nursery() as nursery:
+        try:
+            async with open_hidden_nursery() as nursery:
                 nursery.start_soon(mapping.feed, bodies, options)
-                try:
-                    yield mapping
-                finally:
-                    nursery.cancel_scope.cancel()
-                    await mapping.cancel_rest()
+                yield mapping
+                nursery.cancel_scope.cancel(reason="the block that maps has ended")
+        finally:  # when nothing is being sent any more
+            await mapping.cancel_rest()
 
     def raise_unread(self) -> None:
         """Raise the failures of submitted work that nobody looked at."""
@@ -128,6 +123,13 @@ class Client(Generic[RequestT, ResponseT]):
             raise errors[0]
         if errors:
             raise ExceptionGroup("submitted work failed, and nobody looked at its answers", errors)
+
+    def _adopt(self, submission: Submission[ResponseT]) -> None:
+        """It was sent, and belongs to this client's block from now on."""
+        if submission.is_open:
+            self._submissions[submission.id] = submission
+        elif submission.unread_failure is not None:
+            self._unread.append(submission)
 
     def _answered(self, submission: Submission[ResponseT]) -> None:
         """It needs no more waiting for."""
@@ -186,14 +188,13 @@ async def open_client(
         JobFailed: Submitted work failed and nobody looked at its answer; several together as an ExceptionGroup.
     """
     client: Client[RequestT, ResponseT] = Client(_checked(sender), _checked_responses(responses))
-    with single_error():
-        async with trio.open_nursery() as client._asking.nursery:  # pyright: ignore[reportPrivateUsage]  # same file
-            try:
-                yield client
-                await client._wait_all()  # pyright: ignore[reportPrivateUsage]
-            except BaseException:
-                await client._cancel_all()  # pyright: ignore[reportPrivateUsage]
-                raise
+    async with open_hidden_nursery() as client._asking.nursery:  # pyright: ignore[reportPrivateUsage]  # same file
+        try:
+            yield client
+            await client._wait_all()  # pyright: ignore[reportPrivateUsage]
+        except BaseException:
+            await client._cancel_all()  # pyright: ignore[reportPrivateUsage]
+            raise
     client.raise_unread()
 
 

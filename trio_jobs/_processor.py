@@ -24,6 +24,7 @@ from ._client import Client
 from ._current_run import running
 from ._deadlines import Deadlines
 from ._errors import LeaseLost, ProcessorStopped
+from ._hidden_nursery import open_hidden_nursery
 from ._job import MISS, Job
 from ._lifecycle import ENDED, Event, ProcessorState, next_state
 from ._memory import MemoryRequestReceiver, MemoryRequestSender, RequestBuffer
@@ -761,24 +762,15 @@ async def open_processor(
         JobFailed: Submitted work failed and nobody looked at its answer; several together as an ExceptionGroup.
     """
     processor: Processor[RequestT, ResponseT, ResourcesT] = Processor(job, **options)
-    error: BaseException | None = None
-    try:
-        with single_error():
-            async with trio.open_nursery() as nursery:
-                await nursery.start(processor.run)
-                try:
-                    yield processor
-                except BaseException as raised:
-                    error = raised
-                    with trio.CancelScope(shield=True):
-                        await processor.drain(0)
-                else:
-                    processor.close_requests()
-    except BaseException as of_processor:
-        # Cancelled, or told by its call that the processor has stopped: the block only shows what happened there.
-        if error is None or isinstance(error, trio.Cancelled | ProcessorStopped):
-            raise
-        raise BaseExceptionGroup("a block and its processor failed", [error, of_processor]) from None
-    if error is not None:
-        raise error
-
+    async with open_hidden_nursery() as nursery:
+        await nursery.start(processor.run)
+        try:
+            yield processor
+        except BaseException as error:
+            with trio.CancelScope(shield=True):
+                await processor.drain(0)
+            if not isinstance(error, ProcessorStopped) or processor.state.value is not ProcessorState.FAILED:
+                raise
+            # A call told the block that the processor has failed: with what, the nursery raises.
+        else:
+            processor.close_requests()

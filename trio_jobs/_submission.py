@@ -77,6 +77,11 @@ class Submission(Generic[ResponseT]):
         return ProgressReceiver(self._asking.subscribe_to_progress(self.request.id), ended=self._done.is_set())
 
     @property
+    def is_open(self) -> bool:
+        """Whether its answer has still to come."""
+        return not self._done.is_set()
+
+    @property
     def unread_failure(self) -> Failed | None:
         """Its answer, if that is a failure and nobody has looked at it."""
         return self._response if isinstance(self._response, Failed) and not self._read else None
