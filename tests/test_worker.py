@@ -390,7 +390,7 @@ async def test_an_idle_worker_keeps_neither_its_last_request_nor_its_last_respon
         assert ref() is None
 
 
-async def test_jobs_that_never_yield_leave_others_their_turn() -> None:
+async def test_jobs_that_never_yield_leave_others_their_turn(autojump_clock: object) -> None:
     """A bystander that only does checkpoints is passed by at most two budgets of jobs between its turns."""
     done = 0
     most = 0
@@ -420,7 +420,7 @@ async def test_jobs_that_never_yield_leave_others_their_turn() -> None:
     assert most <= 96
 
 
-async def test_a_burst_of_quick_jobs_does_not_wake_a_herd() -> None:
+async def test_a_burst_of_quick_jobs_does_not_wake_a_herd(autojump_clock: object) -> None:
     """Jobs that do not wait are drained by a few workers, however many there may be."""
 
     @job

@@ -178,9 +178,7 @@ class Asking(Generic[RequestT, ResponseT]):
             broadcast._unwatch(request_id, call)  # pyright: ignore[reportPrivateUsage]
             raise
 
-    async def _park(
-        self, request: Request[RequestT], call: Call, broadcast: BroadcastSender[Any]
-    ) -> Answer[ResponseT]:
+    async def _park(self, request: Request[RequestT], call: Call, broadcast: BroadcastSender[Any]) -> Answer[ResponseT]:
         since = trio.current_time()
         call.task = current_task()
 

@@ -52,7 +52,9 @@ class Client(Generic[RequestT, ResponseT]):
         """
         response, cause = await self._asking.ask(new_request(body, **options))
         if isinstance(response, Aborted) and trio.current_effective_deadline() <= trio.current_time():
-            await trio.lowlevel.checkpoint()  # the deadline was that of a scope around us: it is for the scope to say so
+            await (
+                trio.lowlevel.checkpoint()
+            )  # the deadline was that of a scope around us: it is for the scope to say so
         if cause is not None and isinstance(response, Failed):
             raise JobFailed(response.error, request_id=response.id) from cause
         return response.unwrap()

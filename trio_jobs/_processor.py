@@ -167,7 +167,9 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         if room is not None:
             check_int("room", room, least=1)
             if requests is None:
-                raise TypeError("room goes with requests; without them it is the request buffer: use request_buffer_size")
+                raise TypeError(
+                    "room goes with requests; without them it is the request buffer: use request_buffer_size"
+                )
         for gate in gates:
             if not isinstance(gate, Gate):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise TypeError(f"gates must be a sequence of Gate, got {gate!r} in it")

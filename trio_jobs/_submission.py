@@ -19,7 +19,10 @@ class Submission(Generic[ResponseT]):
     """Work that was asked for and goes on: wait for its answer, watch its progress, or cancel it. Made by `Client.submit`."""
 
     def __init__(
-        self, asking: Asking[Any, ResponseT], request: Request[Any], on_answered: Callable[[Submission[ResponseT]], object]
+        self,
+        asking: Asking[Any, ResponseT],
+        request: Request[Any],
+        on_answered: Callable[[Submission[ResponseT]], object],
     ) -> None:
         self.request = request
         """The request as it was sent."""

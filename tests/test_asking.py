@@ -1,0 +1,311 @@
+"""Sending and being answered: calls without a client, processors elsewhere, calls that can never start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from trio_jobs import (
+    Aborted,
+    BroadcastSender,
+    CallCycle,
+    JobAborted,
+    JobFailed,
+    JobTooSlow,
+    Processor,
+    ProcessorStopped,
+    Request,
+    Response,
+    job,
+    open_broadcast_channel,
+    open_client,
+    open_processor,
+    open_request_channel,
+    send_receive,
+)
+
+
+@job
+async def double(request: int) -> int:
+    return 2 * request
+
+
+@job
+async def sleep_for(seconds: float) -> float:
+    await trio.sleep(seconds)
+    return seconds
+
+
+@job
+async def fail(request: str) -> None:
+    raise ValueError(request)
+
+
+@job
+async def hang(request: object) -> None:
+    await trio.sleep_forever()
+
+
+class Elsewhere:
+    """Responses of a processor as another process would see them: subscriptions, and nothing else."""
+
+    def __init__(self, processor: Processor[Any, Any, Any]) -> None:
+        self._processor = processor
+        self.subscribed = 0
+
+    def subscribe(self, *, ids: Iterable[str]) -> trio.abc.ReceiveChannel[Any]:
+        self.subscribed += 1
+        return self._processor.subscribe(ids=ids, progress=True)
+
+
+class PlainSender(trio.abc.SendChannel[Request[Any]]):
+    """A sender that leads anywhere, as far as the client knows."""
+
+    def __init__(self, sender: trio.abc.SendChannel[Request[Any]]) -> None:
+        self._sender = sender
+
+    async def send(self, value: Request[Any]) -> None:
+        await self._sender.send(value)
+
+    async def aclose(self) -> None:
+        await self._sender.aclose()
+
+
+async def test_send_receive_needs_no_client_around_it() -> None:
+    """One call, over a sender and anything that can be subscribed to."""
+    async with open_processor(double) as processor, processor.request_sender() as sender:
+        assert await send_receive(sender, processor, 21) == 42
+        assert await send_receive(sender, processor.broadcast, 21) == 42
+
+
+async def test_send_receive_over_responses_from_elsewhere_subscribes_for_one_id_and_leaves_nothing(
+    autojump_clock: object,
+) -> None:
+    """However it ends: answered, failed, too slow, cancelled."""
+    async with open_processor(sleep_for, concurrency=1) as processor:
+        elsewhere = Elsewhere(processor)
+        sender = PlainSender(processor.request_sender())
+
+        assert await send_receive(sender, elsewhere, 1.0) == 1
+        with pytest.raises(JobTooSlow):
+            await send_receive(sender, elsewhere, 10.0, time_limit=2)
+        with trio.move_on_after(1) as scope:
+            await send_receive(sender, elsewhere, 10.0)
+        with pytest.raises(JobFailed):
+            await send_receive(sender, elsewhere, "no number")
+
+        assert scope.cancelled_caught
+        assert elsewhere.subscribed == 4
+        assert processor.broadcast.statistics().open_receivers == 0
+
+
+async def test_an_end_of_the_responses_is_an_error_at_once_and_not_a_time_out(autojump_clock: object) -> None:
+    """The Rust original waited out the whole time limit."""
+    sender, receiver = open_request_channel(1)
+    broadcast: BroadcastSender[Response[int]] = open_broadcast_channel(1)
+
+    class Given:
+        def subscribe(self, *, ids: Iterable[str]) -> trio.abc.ReceiveChannel[Any]:
+            return broadcast.subscribe(ids=ids)
+
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+
+        async def ask() -> None:
+            with pytest.raises(ProcessorStopped):
+                await send_receive(sender, Given(), 1, time_limit=100)
+
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        broadcast.close()
+
+    assert trio.current_time() == start
+    sender.close()
+    receiver.close()
+
+
+async def test_a_client_for_elsewhere_submits_and_maps(autojump_clock: object) -> None:
+    """The same methods, over subscriptions."""
+    async with open_processor(sleep_for) as processor:
+        sender = PlainSender(processor.request_sender())
+        async with open_client(sender, Elsewhere(processor)) as client:
+            submission = await client.submit(2.0)
+            late = await client.submit(9.0, time_limit=4)
+            async with client.map([3.0, 1.0]) as responses:
+                values = [response.unwrap() async for response in responses]
+            first, second = await submission.wait(), await late.wait()
+
+    assert values == [1, 3]
+    assert first.unwrap() == 2
+    assert isinstance(second, Aborted)
+
+
+async def test_a_client_that_waits_in_send_does_not_hold_back_the_workers() -> None:
+    """Small buffers everywhere and many callers: a client that were a blocking subscriber would deadlock here."""
+    async with open_processor(double, concurrency=1, request_buffer_size=1, response_buffer_size=1) as processor:
+        sender = processor.request_sender()
+        got: list[int] = []
+
+        async def ask(number: int) -> None:
+            got.append(await send_receive(sender, Elsewhere(processor), number))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(50):
+                nursery.start_soon(ask, number)
+
+    assert sorted(got) == [2 * number for number in range(50)]
+
+
+async def test_an_open_receiver_in_place_of_responses_is_refused() -> None:
+    """The message says what to give instead."""
+    async with open_processor(double) as processor, processor.request_sender() as sender:
+        with processor.subscribe() as receiver:
+            with pytest.raises(TypeError, match="never an open receiver"):
+                await send_receive(sender, receiver, 1)  # type: ignore[arg-type]  # that is the point
+        with pytest.raises(TypeError, match="sender must be a channel to send into"):
+            await send_receive(processor, processor, 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"time_limit": -1}, ValueError, "time_limit must be at least 0 seconds, got -1"),
+        ({"time_limit": "soon"}, TypeError, "time_limit must be a number of seconds, got 'soon'"),
+        ({"key": 3}, TypeError, "key must be a str or None, got 3"),
+        ({"priority": 1.5}, TypeError, "priority must be an int, got 1.5"),
+        ({"headers": {"a": 1}}, TypeError, "headers must be a mapping of str to str, got 'a': 1"),
+        ({"prority": 1}, TypeError, "prority"),
+    ],
+)
+async def test_wrong_options_of_a_call_are_refused(
+    options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    """Before anything is sent."""
+    async with open_processor(double) as processor:
+        with pytest.raises(error, match=message):
+            await processor.call(1, **options)
+
+        assert processor.statistics().claimed == 0
+
+
+async def test_an_aborted_call_says_by_whom() -> None:
+    """An operator's cancel is no failure of the job."""
+    async with trio.open_nursery() as nursery, open_processor(hang) as processor:
+        sent = processor.request_sender()
+        errors: list[JobAborted] = []
+
+        async def ask() -> None:
+            with pytest.raises(JobAborted) as caught:
+                await send_receive(sent, processor, None)
+            errors.append(caught.value)
+
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        (request_id,) = processor._pool.running
+        await processor.cancel(request_id)
+        await wait_all_tasks_blocked()
+
+        assert str(errors[0]) == f"request {request_id} was aborted (operator)"
+
+
+async def test_a_job_that_calls_its_own_processor_is_refused_when_no_slot_can_become_free() -> None:
+    """With one slot the first nested call can never start."""
+
+    @job
+    async def recurse(depth: int) -> int:
+        return 0 if depth == 0 else 1 + await processor.call(depth - 1)
+
+    async with open_processor(recurse, concurrency=3, name="recurse") as processor:
+        assert await processor.call(2) == 2
+        with pytest.raises(JobFailed) as caught:
+            await processor.call(3)
+
+    error: BaseException | None = caught.value
+    while isinstance(error, JobFailed):
+        error = error.__cause__
+    assert isinstance(error, CallCycle)
+    assert error.cycle == ("recurse", "recurse")
+    assert str(error).startswith("this call can never start: recurse -> recurse; every slot holds a job that waits")
+
+
+async def test_two_processors_that_call_each_other_are_refused_when_both_are_full() -> None:
+    """The newest call closes the cycle, and is the one that is refused."""
+
+    @job
+    async def ping(depth: int) -> int:
+        return 0 if depth == 0 else await pong_processor.call(depth - 1)
+
+    @job
+    async def pong(depth: int) -> int:
+        return 0 if depth == 0 else await ping_processor.call(depth - 1)
+
+    async with (
+        open_processor(ping, concurrency=1) as ping_processor,
+        open_processor(pong, concurrency=1) as pong_processor,
+    ):
+        assert await ping_processor.call(1) == 0
+        with pytest.raises(JobFailed) as caught:
+            await ping_processor.call(3)
+
+    error: BaseException | None = caught.value
+    while isinstance(error, JobFailed):
+        error = error.__cause__
+    assert isinstance(error, CallCycle)
+    assert error.cycle == ("ping", "pong", "ping")
+
+
+async def test_load_alone_is_no_cycle(autojump_clock: object) -> None:
+    """As long as one slot is held by a job that waits for nobody, everything gets through."""
+
+    @job
+    async def outer(request: int) -> int:
+        return await inner_processor.call(request)
+
+    @job
+    async def inner(request: int) -> int:
+        await trio.sleep(1)
+        return request
+
+    async with (
+        open_processor(inner, concurrency=1) as inner_processor,
+        open_processor(outer, concurrency=4) as outer_processor,
+    ):
+        async with outer_processor.map(range(12), ordered=True) as responses:
+            assert [response.unwrap() async for response in responses] == list(range(12))
+
+
+async def test_a_job_that_waits_for_submitted_work_of_its_own_processor_is_refused_too() -> None:
+    """Waiting for an answer is waiting for a slot, whichever way it was asked for."""
+
+    @job
+    async def split(depth: int) -> int:
+        if depth == 0:
+            return 0
+        submission = await processor.submit(depth - 1, detached=True)
+        return (await submission.wait()).unwrap()
+
+    async with open_processor(split, concurrency=1) as processor:
+        with pytest.raises(JobFailed) as caught:
+            await processor.call(1)
+
+    assert isinstance(caught.value.__cause__, CallCycle)
+
+
+async def test_a_job_that_maps_over_its_own_processor_is_refused_when_it_is_full() -> None:
+    """The same for many at once."""
+
+    @job
+    async def spread(depth: int) -> int:
+        if depth == 0:
+            return 1
+        async with processor.map([depth - 1] * 3) as responses:
+            return sum([response.unwrap() async for response in responses])
+
+    async with open_processor(spread, concurrency=2) as processor:
+        assert await processor.call(1) == 3
+        with pytest.raises(JobFailed):
+            await processor.call(2)

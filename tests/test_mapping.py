@@ -1,0 +1,175 @@
+"""The same job for many bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from trio_jobs import (
+    Failed,
+    Processor,
+    ProcessorStopped,
+    Request,
+    Succeeded,
+    job,
+    open_processor,
+)
+
+
+@job
+async def double(request: int) -> int:
+    return 2 * request
+
+
+@job
+async def sleep_for(seconds: float) -> float:
+    await trio.sleep(seconds)
+    return seconds
+
+
+@job
+async def fail(request: str) -> None:
+    raise ValueError(request)
+
+
+@job
+async def hang(request: object) -> None:
+    await trio.sleep_forever()
+
+
+class Elsewhere:
+    """Responses of a processor as another process would see them: subscriptions, and nothing else."""
+
+    def __init__(self, processor: Processor[Any, Any, Any]) -> None:
+        self._processor = processor
+        self.subscribed = 0
+
+    def subscribe(self, *, ids: Iterable[str]) -> trio.abc.ReceiveChannel[Any]:
+        self.subscribed += 1
+        return self._processor.subscribe(ids=ids, progress=True)
+
+
+class PlainSender(trio.abc.SendChannel[Request[Any]]):
+    """A sender that leads anywhere, as far as the client knows."""
+
+    def __init__(self, sender: trio.abc.SendChannel[Request[Any]]) -> None:
+        self._sender = sender
+
+    async def send(self, value: Request[Any]) -> None:
+        await self._sender.send(value)
+
+    async def aclose(self) -> None:
+        await self._sender.aclose()
+
+
+async def test_map_gives_responses_as_they_are_completed(autojump_clock: object) -> None:
+    """The quickest first."""
+    async with open_processor(sleep_for) as processor, processor.map([3.0, 1.0, 2.0]) as responses:
+        values = [response.unwrap() async for response in responses]
+
+    assert values == [1, 2, 3]
+
+
+async def test_map_in_order_keeps_the_order_of_its_input(autojump_clock: object) -> None:
+    """However long each takes."""
+    async with open_processor(sleep_for) as processor, processor.map([3.0, 1.0, 2.0], ordered=True) as responses:
+        values = [response.unwrap() async for response in responses]
+
+    assert values == [3, 1, 2]
+
+
+async def test_map_reads_its_input_no_faster_than_answers_are_received() -> None:
+    """An endless input is no problem."""
+    taken = 0
+
+    def endless() -> Iterable[int]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+
+    async with open_processor(double) as processor, processor.map(endless(), max_in_flight=5) as responses:
+        await wait_all_tasks_blocked()
+        assert taken <= 6
+        for _ in range(10):
+            await responses.receive()
+        await wait_all_tasks_blocked()
+        assert taken <= 16
+
+
+async def test_map_takes_an_async_iterable_and_whole_requests() -> None:
+    """A Request among the bodies is sent as it is, so the answer carries its id."""
+    send, receive = trio.open_memory_channel[Request[int]](10)
+    for number in range(3):
+        send.send_nowait(Request(number, id=f"line {number}"))
+    send.close()
+
+    async with open_processor(double) as processor, processor.map(receive) as responses:
+        answers = {response.id: response.unwrap() async for response in responses}
+
+    assert answers == {"line 0": 0, "line 1": 2, "line 2": 4}
+
+
+async def test_leaving_a_map_early_cancels_what_is_not_answered() -> None:
+    """And waits until that is gone."""
+    async with open_processor(hang, concurrency=3) as processor:
+        async with processor.map(range(100)):
+            await wait_all_tasks_blocked()
+            assert processor.statistics().running == 3
+
+        statistics = processor.statistics()
+        assert (statistics.running, statistics.waiting) == (0, 0)
+
+
+async def test_an_input_that_raises_ends_the_map_with_its_error() -> None:
+    """As itself, not in a group."""
+
+    def broken() -> Iterable[int]:
+        yield 1
+        raise LookupError("no more")
+
+    async with open_processor(double) as processor:
+        with pytest.raises(LookupError, match="no more"):
+            async with processor.map(broken()) as responses:
+                async for _ in responses:
+                    pass
+
+
+async def test_a_map_over_a_processor_that_stops_says_so() -> None:
+    """What came before is received first."""
+    got: list[int] = []
+
+    @job
+    async def work(request: int) -> int:
+        if request == 3:
+            await trio.sleep_forever()
+        return request
+
+    async with open_processor(work, concurrency=1) as processor:
+        with pytest.raises(ProcessorStopped):
+            async with processor.map(range(10)) as responses:
+                await wait_all_tasks_blocked()
+                await processor.drain(0)
+                async for response in responses:
+                    got.append(response.unwrap())
+
+    assert got == [0, 1, 2]
+
+
+async def test_failures_in_a_map_are_responses_like_any_other() -> None:
+    """The block decides what to do about them."""
+
+    @job
+    async def picky(request: int) -> int:
+        if request % 2:
+            raise ValueError(request)
+        return request
+
+    async with open_processor(picky) as processor, processor.map(range(4), ordered=True) as responses:
+        kinds = [type(response) async for response in responses]
+
+    assert kinds == [Succeeded, Failed, Succeeded, Failed]

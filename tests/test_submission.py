@@ -1,0 +1,127 @@
+"""Work that was submitted: waiting for it, its progress, cancelling it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from trio_jobs import (
+    Processor,
+    Progress,
+    Request,
+    Response,
+    Succeeded,
+    job,
+    open_processor,
+    report,
+)
+
+
+@job
+async def double(request: int) -> int:
+    return 2 * request
+
+
+@job
+async def sleep_for(seconds: float) -> float:
+    await trio.sleep(seconds)
+    return seconds
+
+
+@job
+async def fail(request: str) -> None:
+    raise ValueError(request)
+
+
+@job
+async def hang(request: object) -> None:
+    await trio.sleep_forever()
+
+
+class Elsewhere:
+    """Responses of a processor as another process would see them: subscriptions, and nothing else."""
+
+    def __init__(self, processor: Processor[Any, Any, Any]) -> None:
+        self._processor = processor
+        self.subscribed = 0
+
+    def subscribe(self, *, ids: Iterable[str]) -> trio.abc.ReceiveChannel[Any]:
+        self.subscribed += 1
+        return self._processor.subscribe(ids=ids, progress=True)
+
+
+class PlainSender(trio.abc.SendChannel[Request[Any]]):
+    """A sender that leads anywhere, as far as the client knows."""
+
+    def __init__(self, sender: trio.abc.SendChannel[Request[Any]]) -> None:
+        self._sender = sender
+
+    async def send(self, value: Request[Any]) -> None:
+        await self._sender.send(value)
+
+    async def aclose(self) -> None:
+        await self._sender.aclose()
+
+
+async def test_a_submission_can_be_waited_for_by_many() -> None:
+    """Each gets the same response."""
+    got: list[Response[int]] = []
+    async with open_processor(double) as processor:
+        submission = await processor.submit(3)
+
+        async def wait() -> None:
+            got.append(await submission.wait())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            nursery.start_soon(wait)
+
+    assert isinstance(got[0], Succeeded)
+    assert got[0] is got[1]
+
+
+async def test_a_submission_tells_the_progress_of_its_job_and_ends_with_it() -> None:
+    """Other requests' progress is not in it."""
+
+    @job
+    async def work(request: str) -> None:
+        await ready.wait()
+        for number in range(3):
+            await report(f"{request}{number}")
+
+    ready = trio.Event()
+    async with open_processor(work) as processor:
+        submission = await processor.submit("a")
+        await processor.submit("b")
+        async with submission.progress() as progress:
+            ready.set()
+            seen = [item async for item in progress]
+
+    assert seen == [Progress(f"a{number}", id=submission.id) for number in range(3)]
+
+
+async def test_progress_of_answered_work_ends_at_once() -> None:
+    """There is nothing more to come."""
+    async with open_processor(double) as processor:
+        submission = await processor.submit(1)
+        await submission.wait()
+        async with submission.progress() as progress:
+            with pytest.raises(trio.EndOfChannel):
+                await progress.receive()
+
+
+async def test_cancelling_the_wait_leaves_the_work_alone() -> None:
+    """To wait is not to own."""
+    async with open_processor(hang) as processor:
+        submission = await processor.submit("x")
+        with trio.move_on_after(0):
+            await submission.wait()
+        await wait_all_tasks_blocked()
+
+        assert processor.statistics().running == 1
+        await submission.cancel()
+        assert processor.statistics().running == 0
