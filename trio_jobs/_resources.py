@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import copy_context
 from math import inf
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, overload
 
 import attrs
 import outcome
@@ -24,13 +24,32 @@ from ._arguments import check_buffer_size, check_seconds
 from ._error_info import ErrorInfo
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
-Factory: TypeAlias = Callable[[], T | AbstractAsyncContextManager[T]]
+
+@attrs.frozen(init=False)
+class _Made(Generic[T_co]):
+    """Resources that a processor makes for itself."""
+
+    factory: Callable[[], Any]
+    """Called without arguments; it returns an instance, or an async context manager that yields one."""
+
+    @overload
+    def __init__(self, factory: Callable[[], AbstractAsyncContextManager[T_co]]) -> None: ...
+
+    @overload
+    def __init__(self, factory: Callable[[], T_co]) -> None: ...
+
+    def __init__(self, factory: Callable[[], Any]) -> None:
+        _check_factory(type(self).__name__, factory)
+        object.__setattr__(self, "factory", factory)  # it is frozen
 
 
-@attrs.frozen
-class Shared(Generic[T]):
+class Shared(_Made[T_co]):
     """One instance for all requests.
+
+    ``factory`` is called when the processor starts. It returns the instance, or an async context manager that is open
+    from before the first request until after the last answer.
 
     Raises:
         TypeError: ``factory`` cannot be called without arguments, or would not return an instance.
@@ -40,17 +59,12 @@ class Shared(Generic[T]):
         Processor(thumbnail, resources=Shared(open_store))
     """
 
-    factory: Factory[T]
-    """Called when the processor starts. It returns the instance, or an async context manager that is open from before
-    the first request until after the last answer."""
 
-    def __attrs_post_init__(self) -> None:
-        _check_factory("Shared", self.factory)
-
-
-@attrs.frozen
-class PerWorker(Generic[T]):
+class PerWorker(_Made[T_co]):
     """Instances that no two requests use at the same time, as many as there is need for.
+
+    ``factory`` is called when a request finds no instance free, at most as often as requests may run at the same time.
+    It returns the instance, or an async context manager that is open from then until after the last answer.
 
     Raises:
         TypeError: ``factory`` cannot be called without arguments, or would not return an instance.
@@ -59,17 +73,6 @@ class PerWorker(Generic[T]):
 
         Processor(thumbnail, resources=PerWorker(open_connection), concurrency=4)
     """
-
-    factory: Factory[T]
-    """Called when a request finds no instance free, at most as often as requests may run at the same time. It returns
-    the instance, or an async context manager that is open from then until after the last answer."""
-
-    def __attrs_post_init__(self) -> None:
-        _check_factory("PerWorker", self.factory)
-
-
-Resources: TypeAlias = T | AbstractAsyncContextManager[T] | Shared[T] | PerWorker[T]
-"""What a processor accepts for a job whose second parameter is a T."""
 
 
 @attrs.frozen
@@ -88,11 +91,22 @@ class PoolStatistics:
     """Borrowers that wait for one."""
 
 
-@asynccontextmanager
-async def open_resources(
-    resources: Resources[T], limit: float = 1, *, cleanup_limit: float = 5
-) -> AsyncGenerator[Pool[T]]:
-    """Have ``resources`` open in this block: what is shared from its beginning on, what is lent when it is asked for.
+@overload
+def open_resources(
+    resources: Shared[T] | PerWorker[T] | AbstractAsyncContextManager[T], limit: float = 1, *, cleanup_limit: float = 5
+) -> AbstractAsyncContextManager[Pool[T]]: ...
+
+
+@overload
+def open_resources(
+    resources: T, limit: float = 1, *, cleanup_limit: float = 5
+) -> AbstractAsyncContextManager[Pool[T]]: ...
+
+
+def open_resources(
+    resources: Any, limit: float = 1, *, cleanup_limit: float = 5
+) -> AbstractAsyncContextManager[Pool[Any]]:
+    """Have ``resources`` open in a block: what is shared from its beginning on, what is lent when it is asked for.
 
     An instance that cannot be opened, fails or ends by itself cancels the block, and its error is what leaves. The
     block's own error leaves as it is, with a note for each that came while closing. When the block is cancelled, what
@@ -107,7 +121,11 @@ async def open_resources(
     """
     check_buffer_size("limit", limit, least=1)
     check_seconds("cleanup_limit", cleanup_limit)
-    pool = Pool(resources, limit)
+    return _open_pool(Pool(resources, limit), cleanup_limit)
+
+
+@asynccontextmanager
+async def _open_pool(pool: Pool[T], cleanup_limit: float) -> AsyncGenerator[Pool[T]]:
     error: BaseException | None = None
     async with trio.open_nursery() as nursery:
         try:
@@ -125,12 +143,14 @@ async def open_resources(
 class Pool(Generic[T]):
     """The instances of one processor: one that all share, or several that are lent."""
 
-    def __init__(self, resources: Resources[T], limit: float = 1) -> None:
+    def __init__(self, resources: Any, limit: float) -> None:
         self.shared = not isinstance(resources, PerWorker)
         """Whether there is one ``value`` for all, and nothing to lend."""
         self.block = trio.CancelScope()
         """Around those who use the instances; cancelled when one fails."""
-        self._factory = _factory_of(resources)
+        made: Any = resources.factory if isinstance(resources, _Made) else resources
+        self._name = _name_of(made)
+        self._factory: Callable[[], Any] = made if isinstance(resources, _Made) else lambda: made
         self._limit = 1 if self.shared else limit
         self._opening: dict[_Keeper[T], None] = {}
         self._opened: list[_Keeper[T]] = []  # in the order in which they opened
@@ -144,7 +164,7 @@ class Pool(Generic[T]):
     def __repr__(self) -> str:
         opened = f"opened={len(self._opened)}/{self._limit}"
         ended = " ended" if self._ended else ""
-        return f"<Pool {opened} free={len(self._free)} waiting={len(self._waiting)}{ended}>"
+        return f"<Pool of {self._name} {opened} free={len(self._free)} waiting={len(self._waiting)}{ended}>"
 
     def statistics(self) -> PoolStatistics:
         """The pool at this moment."""
@@ -162,7 +182,7 @@ class Pool(Generic[T]):
     def value(self) -> T:
         """The one instance that all share."""
         if not self.shared:
-            raise RuntimeError("these resources are lent, one to each run: use lend() and give_back()")
+            raise RuntimeError(f"{self._name} is lent, one to each run: use lend() and give_back()")
         return self._value
 
     def lend_nowait(self) -> T:
@@ -173,7 +193,7 @@ class Pool(Generic[T]):
             ClosedResourceError: The pool has ended.
         """
         if self._ended:
-            raise trio.ClosedResourceError("the resources are being closed")
+            raise trio.ClosedResourceError(f"{self._name} is being closed")
         if not self._free:
             raise trio.WouldBlock
         return self._free.pop()
@@ -185,7 +205,7 @@ class Pool(Generic[T]):
 
         Raises:
             ClosedResourceError: The pool has ended.
-            BrokenResourceError: An instance failed while you waited.
+            BrokenResourceError: It ended while you waited, by an instance that failed or is not opened any more.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
@@ -233,6 +253,7 @@ class Pool(Generic[T]):
     async def close(self, cleanup_limit: float) -> None:
         """Close all instances, the last opened first, within ``cleanup_limit`` seconds; not to be cancelled."""
         self._ended = self._closing = True
+        self._end_waiting(None)
         deadline = trio.current_time() + cleanup_limit
         opening = list(self._opening)
         for keeper in opening:
@@ -248,19 +269,20 @@ class Pool(Generic[T]):
     def error_to_raise(self, error: BaseException | None) -> BaseException | None:
         """What leaves the block, given its own ``error``: nothing is lost, and nothing is wrapped needlessly."""
         errors = [*self._failures] if error is None else [*self._failures, error]
-        for leading in errors:
-            if not isinstance(leading, trio.Cancelled):
-                for closing_error in self._closing_errors:
-                    leading.add_note(_noted(closing_error))
-                break
+        leading = next((error for error in errors if _split(error)[1] is not None), None)
+        if leading is None:
+            errors = [*errors, *self._closing_errors]
         else:
-            errors += self._closing_errors
+            for closing_error in self._closing_errors:
+                leading.add_note(_noted(closing_error))
+        # They hold the frame of the block, which holds this.
+        self._failures, self._closing_errors = [], []
         if len(errors) > 1:
-            return BaseExceptionGroup("resources failed", errors)
+            return BaseExceptionGroup(f"{self._name} failed", errors)
         return errors[0] if errors else None
 
     def _open_another(self) -> None:
-        keeper = _Keeper(self._factory)
+        keeper: _Keeper[T] = _Keeper(self._factory)
         self._opening[keeper] = None
         self._context.copy().run(self._nursery.start_soon, self._keep, keeper)
 
@@ -272,14 +294,15 @@ class Pool(Generic[T]):
             await keeper.keep(self._has_opened)
         except BaseException as raised:
             cancelled, error = _split(raised)
-        if error is None and not self._closing and trio.current_effective_deadline() != -inf:
-            error = RuntimeError("a resource ended by itself while it was needed")
-            error.__cause__ = cancelled
         self._opening.pop(keeper, None)
-        if self._closing:
-            self._closing_errors += [] if error is None else [error]
-        elif error is not None:
+        if not self._closing:
+            if error is None and trio.current_effective_deadline() != -inf:
+                error = RuntimeError(f"{self._name} ended by itself while it was needed")
+                error.__cause__ = cancelled
             self._fail(error)
+        elif error is not None:
+            self._closing_errors.append(error)
+        # Nothing may come between this and the end of the task: the nursery must have nobody left to wait for.
         keeper.gone.set()
 
     def _has_opened(self, keeper: _Keeper[T], instance: T) -> None:
@@ -287,13 +310,18 @@ class Pool(Generic[T]):
         self._opened.append(keeper)
         self.give_back(instance)
 
-    def _fail(self, error: BaseException) -> None:
-        """An instance failed: that ends the block, and whoever still waits, in a shield or elsewhere, is told."""
-        self._failures.append(error)
+    def _fail(self, error: BaseException | None) -> None:
+        """An instance failed with ``error``, or is not opened because all is cancelled: that ends the block."""
+        if error is not None:
+            self._failures.append(error)
         self._ended = True
-        self.block.cancel(reason="a resource failed")
+        self.block.cancel(reason=f"{self._name} failed")
+        self._end_waiting(error)
+
+    def _end_waiting(self, error: BaseException | None) -> None:
+        """Whoever still waits, in a shield or outside the block, must not wait for ever."""
         while self._waiting:
-            broken = trio.BrokenResourceError("a resource failed while you waited for one")
+            broken = trio.BrokenResourceError(f"there will be no {self._name} any more")
             broken.__cause__ = error
             trio.lowlevel.reschedule(self._next_waiting(), outcome.Error(broken))
 
@@ -301,7 +329,7 @@ class Pool(Generic[T]):
 class _Keeper(Generic[T]):
     """Opens one instance, keeps it open and closes it, all in one task."""
 
-    def __init__(self, factory: Factory[T]) -> None:
+    def __init__(self, factory: Callable[[], Any]) -> None:
         self._factory = factory
         self.scope = trio.CancelScope()
         self.close = trio.Event()
@@ -309,24 +337,23 @@ class _Keeper(Generic[T]):
 
     async def keep(self, has_opened: Callable[[_Keeper[T], T], None]) -> None:
         """Have the instance open until ``close`` is set; raises what it raises, and when it is not closed in time."""
-        opened = False
         with self.scope:
             async with _as_context(self._factory()) as instance:
                 # From here on only its own deadline ends it: a cancelled processor still closes what it has opened.
-                self.scope.shield = opened = True
+                self.scope.shield = True
                 has_opened(self, instance)
                 await self.close.wait()
-        if opened and self.scope.cancelled_caught:
-            raise trio.TooSlowError("a resource was cancelled because it was not closed within the clean-up limit")
+        if self.scope.cancelled_caught and self.scope.deadline != inf:
+            raise trio.TooSlowError("it was not closed within the clean-up limit, so its closing was cancelled")
 
 
-def _factory_of(resources: Resources[T]) -> Factory[T]:
-    if isinstance(resources, Shared | PerWorker):
-        return cast("Shared[T] | PerWorker[T]", resources).factory
-    return lambda: resources
+def _name_of(made: object) -> str:
+    """What to call it in a message."""
+    name: object = getattr(made, "__name__", None)
+    return name if isinstance(name, str) else type(made).__name__
 
 
-def _as_context(made: T | AbstractAsyncContextManager[T]) -> AbstractAsyncContextManager[T]:
+def _as_context(made: Any) -> AbstractAsyncContextManager[Any]:
     """What a factory returned, as something that can be opened."""
     if inspect.iscoroutine(made):
         made.close()
@@ -334,7 +361,7 @@ def _as_context(made: T | AbstractAsyncContextManager[T]) -> AbstractAsyncContex
     if inspect.isasyncgen(made):
         raise TypeError("resources must not be an async generator: put @asynccontextmanager above its function")
     if isinstance(made, AbstractAsyncContextManager):
-        return cast("AbstractAsyncContextManager[T]", made)
+        return cast("AbstractAsyncContextManager[Any]", made)
     return nullcontext(made)
 
 

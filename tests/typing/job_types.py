@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Literal, assert_type
 
-from trio_jobs import MISS, Job, job
+from trio_jobs import MISS, Job, PerWorker, Shared, job, process_job, thread_job
 from trio_jobs._job import Miss
+from trio_jobs._resources import Pool, open_resources
 
 
 class Store:
@@ -109,3 +112,60 @@ async def the_sentinel_narrows(cached: Cached, store: Store) -> None:
         assert_type(found, Literal[Miss.MISS])
     else:
         assert_type(found, bytes)
+
+
+@asynccontextmanager
+async def open_store() -> AsyncGenerator[Store]:
+    yield Store()
+
+
+async def resources_have_the_type_of_their_instances() -> None:
+    assert_type(Shared(Store), Shared[Store])
+    assert_type(Shared(open_store), Shared[Store])
+    assert_type(PerWorker(Store), PerWorker[Store])
+    assert_type(PerWorker(open_store), PerWorker[Store])
+    assert_type(PerWorker(partial(open_store)), PerWorker[Store])
+    async with open_resources(PerWorker(open_store)) as pool:
+        assert_type(pool, Pool[Store])
+        assert_type(await pool.lend(), Store)
+    async with open_resources(open_store()) as pool:
+        assert_type(pool.value, Store)
+    async with open_resources(Store()) as pool:
+        assert_type(pool.value, Store)
+
+
+@thread_job
+def in_thread(path: str) -> bytes:
+    return path.encode()
+
+
+@thread_job(max_threads=3)
+def in_thread_with_store(path: str, store: Store) -> bytes:
+    return path.encode()
+
+
+@process_job
+def in_process(path: str) -> bytes:
+    return path.encode()
+
+
+@process_job(max_processes=3)
+def in_process_with_store(path: str, store: Store) -> bytes:
+    return path.encode()
+
+
+async def blocking_functions_stay_what_they_are(store: Store) -> None:
+    assert_type(in_thread("a"), bytes)
+    assert_type(await in_thread.run("a", None), bytes)
+    assert_type(in_thread_with_store("a", store), bytes)
+    assert_type(await in_thread_with_store.run("a", store), bytes)
+    assert_type(in_process("a"), bytes)
+    assert_type(await in_process.run("a", None), bytes)
+    assert_type(in_process_with_store("a", store), bytes)
+    assert_type(await in_process_with_store.run("a", store), bytes)
+    accept(in_thread)
+    accept(in_thread_with_store)
+    accept(in_process)
+    accept(in_process_with_store)
+    in_thread(1)  # type: ignore[arg-type]  # the wrong type of request
+    await in_process_with_store.run("a", None)  # type: ignore[arg-type]  # the wrong resources
