@@ -1,45 +1,43 @@
 """The broadcast channel: what is sent once is received by all who subscribed, each in the way that it chose.
 
-1. One order for all. Waiting senders go on first come, first served; nobody overtakes them.
-2. A cancelled call did not happen. Between taking an item and returning it there is no checkpoint.
-3. Predicates, the only foreign code in here, are asked before anything changes. They may do as they like.
-4. A receiver without ``select``, ``ids`` and ``progress`` is a position in one shared ring; the others have a queue of their own.
-5. The state of a receiver knows nothing of its handle: a handle that is dropped unclosed can be collected, and then is closed.
+This file says what can be done and asked; `_subscription` does it.
 """
 
 from __future__ import annotations
 
 import sys
 import warnings
-from abc import ABC, abstractmethod
-from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from inspect import iscoroutinefunction
 from math import inf
-from typing import Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, cast, overload
+from typing import Any, Literal, Self, TypeVar, cast, overload
 
 import attrs
-import outcome
 import trio
 from trio.lowlevel import (
-    Abort,
-    RaiseCancelT,
-    Task,
-    TrioToken,
     cancel_shielded_checkpoint,
     checkpoint,
     checkpoint_if_cancelled,
-    current_task,
     current_trio_token,
     enable_ki_protection,
-    reschedule,
-    wait_task_rescheduled,
 )
 
 from ._arguments import check_buffer_size, check_int
-from ._errors import Disconnected, Lagged
 from ._message import Progress
-from ._ring import WEIGHTS, Overflow, Ring
+from ._ring import Overflow, Ring
+from ._subscription import (
+    Broadcast,
+    Cursor,
+    ProgressSelection,
+    Selection,
+    Sink,
+    Subscription,
+    WaitingSend,
+    add_watcher,
+    broken_by,
+    busy,
+    discard_watcher,
+)
 
 __all__ = [
     "BroadcastReceiver",
@@ -52,9 +50,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-
-Ending: TypeAlias = Callable[[], Exception]
-"""Makes what receiving raises once nothing is left: a new exception for each who asks."""
 
 
 @attrs.frozen
@@ -101,27 +96,15 @@ class BroadcastReceiverStatistics:
     """The state of the whole channel."""
 
 
-class Sink(Protocol):
-    """Who is given an answer in this process, synchronously, when it is accepted. Its methods must not raise."""
-
-    def deliver(self, item: Any, cause: BaseException | None) -> None:
-        """The item of a watched id was accepted; ``cause`` is the exception that it tells of, if it is known here."""
-        ...
-
-    def end(self, error: BaseException | None) -> None:
-        """It will not come: the channel has ended, with the error that `fail` was given."""
-        ...
-
-
-def open_broadcast_channel(max_buffer_size: float, *, max_replay: int | None = None) -> BroadcastSender[T]:  # pyright: ignore[reportInvalidTypeVarUse]  # it is what the caller says it is
+def open_broadcast_channel(max_buffer_size: float, *, max_replay: int | None = None) -> BroadcastSender[T]:  # pyright: ignore[reportInvalidTypeVarUse]  # it is what the caller's annotation says
     """Open a channel within this process whose every item goes to all who subscribed; `subscribe` makes receivers.
 
     Items are not copied: send what nobody changes.
 
     Args:
         max_buffer_size: How many items a receiver can be behind before it overflows; ``math.inf`` for no limit.
-        max_replay: How many of the last items are kept for later ``subscribe(replay=...)`` though everybody has read them.
-            By default ``max_buffer_size``, and 0 where that is ``math.inf``.
+        max_replay: How many of the last items are kept for a later ``subscribe(replay=...)`` when everybody has read
+            them. By default ``max_buffer_size``, and 0 where that is ``math.inf``.
 
     Raises:
         TypeError, ValueError: A size is not an int (or ``math.inf``), or out of range.
@@ -139,668 +122,7 @@ def open_broadcast_channel(max_buffer_size: float, *, max_replay: int | None = N
     check_int("max_replay", max_replay, least=0)
     if max_replay > max_buffer_size:
         raise ValueError(f"max_replay must be at most max_buffer_size, which is {max_buffer_size}, got {max_replay}")
-    return BroadcastSender(_Channel(Ring(max_buffer_size, max_replay)))
-
-
-# --- the state that all handles share
-
-
-@attrs.define(eq=False)
-class _WaitingSend(Generic[T]):
-    """An item whose task is parked in `send`."""
-
-    item: T
-    cause: BaseException | None
-    asked: dict[_OwnQueue[T], bool]
-    """What predicates have said of it, so that each is asked once."""
-    sender: BroadcastSender[T]
-
-
-class _Channel(Generic[T]):
-    """What the handles of one channel share. No method of it waits, but for the two that park a task."""
-
-    def __init__(self, ring: Ring[T]) -> None:
-        self.ring = ring
-        self.open_senders = 0
-        self.ending: Ending | None = None
-        self.failure: BaseException | None = None
-        self.sending: OrderedDict[Task, _WaitingSend[T]] = OrderedDict()
-        self.receiving: dict[_Subscription[T], Task] = {}
-        """Tasks that wait for whatever comes next; who has a queue of its own keeps its task itself."""
-        self.block_cursors: dict[_Cursor[T], None] = {}
-        self.own_queues: dict[_OwnQueue[T], None] = {}
-        self.unindexed: dict[_OwnQueue[T], None] = {}
-        """Those that have to be asked about every item."""
-        self.indexed: dict[str, tuple[_OwnQueue[T], ...]] = {}
-        """Those that chose ids; tuples, so that what a predicate changes is not what is being looked at."""
-        self.sinks: dict[str, tuple[Sink, ...]] = {}
-        self.counting: dict[Task, Callable[[int], bool]] = {}
-        """Tasks that wait for a number of receivers, and which."""
-        self.dropped: list[_Subscription[T]] = []
-        """Receivers whose handle was collected unclosed; appended to in any thread."""
-        self.token: TrioToken | None = None
-        """Wakes the run in which tasks wait here; set before they look at ``dropped``, so none is missed."""
-        self.admitting = False
-
-    # --- sending
-
-    def offer(self, item: T, cause: BaseException | None, asked: dict[_OwnQueue[T], bool]) -> bool:
-        """Accept ``item``, unless somebody is in its way; whether it was accepted."""
-        if self.dropped:
-            self.reap()
-        if self.sending or self.ring.blocked:
-            return False
-        chosen = self.choose(item, asked) if self.own_queues else ()
-        if chosen and self.is_held_up(chosen):
-            return False
-        self.accept(item, cause, chosen)
-        return True
-
-    def choose(self, item: T, asked: dict[_OwnQueue[T], bool]) -> list[_OwnQueue[T]]:
-        """Who, of those with a queue of their own, wants ``item``; each is asked once, also who subscribes meanwhile."""
-        while True:
-            candidates = self.candidates(item)
-            unasked = [queue for queue in candidates if queue not in asked]
-            if not unasked:
-                return [queue for queue in candidates if asked[queue]]
-            for queue in unasked:
-                asked[queue] = queue.wants(item)
-
-    def candidates(self, item: object) -> list[_OwnQueue[T]]:
-        """Who, of those with a queue of their own, may want ``item``."""
-        indexed = self.indexed.get(_id_of(item), ()) if self.indexed else ()
-        return [*self.unindexed, *indexed]
-
-    def is_held_up(self, chosen: Iterable[_OwnQueue[T]]) -> bool:
-        """Whether an item for ``chosen`` has to wait."""
-        return self.ring.blocked > 0 or any(queue.is_in_the_way for queue in chosen)
-
-    def accept(self, item: T, cause: BaseException | None, chosen: Iterable[_OwnQueue[T]]) -> None:
-        """Hand ``item`` to everybody; nobody is in its way."""
-        self.ring.append(item)
-        if self.receiving:
-            for task in self.receiving.values():
-                reschedule(task)
-            self.receiving.clear()
-        for queue in chosen:
-            queue.put(item)
-        if self.counting:
-            self.wake_counting()
-        if self.sinks:
-            for sink in self.sinks.pop(_id_of(item), ()):
-                sink.deliver(item, cause)
-
-    def admit(self) -> None:
-        """Let waiting senders go on as far as there is room."""
-        if self.admitting:  # a predicate made room: who asked it will see
-            return
-        self.admitting = True
-        try:
-            while self.sending and not self.ring.blocked:
-                task, waiting = next(iter(self.sending.items()))
-                chosen = self.choose(waiting.item, waiting.asked) if self.own_queues else ()
-                if self.sending.get(task) is not waiting:  # a predicate closed or cancelled it
-                    continue
-                if self.is_held_up(chosen):
-                    break
-                del self.sending[task]
-                reschedule(task)
-                self.accept(waiting.item, waiting.cause, chosen)
-        finally:
-            self.admitting = False
-
-    async def wait_for_room(self, waiting: _WaitingSend[T]) -> None:
-        task = current_task()
-        self.sending[task] = waiting
-
-        def abort(_: RaiseCancelT) -> Abort:
-            del self.sending[task]
-            self.admit()  # who waits behind may want to go where there is room
-            return Abort.SUCCEEDED
-
-        await wait_task_rescheduled(abort)
-
-    def refuse(self, sender: BroadcastSender[T] | None) -> None:
-        """Let sends that wait on this handle, or on all, end with `trio.ClosedResourceError`."""
-        for task, waiting in list(self.sending.items()):
-            if sender is None or waiting.sender is sender:
-                del self.sending[task]
-                reschedule(task, outcome.Error(trio.ClosedResourceError()))
-
-    def end(self, ending: Ending, error: BaseException | None) -> None:
-        """Nothing more will be sent."""
-        self.ending, self.failure = ending, error
-        for subscription in [*self.receiving, *self.own_queues]:
-            subscription.wake()
-        sinks, self.sinks = self.sinks, {}
-        for sink in {id(sink): sink for watching in sinks.values() for sink in watching}.values():
-            sink.end(error)
-
-    def disconnect_blocking(self) -> int:
-        """Turn every BLOCK receiver that has no room into a DISCONNECT one, until nobody waits for one; how many."""
-        turned = self.turn_full_ones()
-        for _ in range(len(self.sending)):
-            self.admit()
-            turned += self.turn_full_ones()
-        return turned
-
-    def turn_full_ones(self) -> int:
-        full = self.full_block_receivers()
-        for subscription in full:
-            subscription.turn_to_disconnect()
-        return len(full)
-
-    def full_block_receivers(self) -> list[_Subscription[T]]:
-        ring = self.ring
-        full: list[_Subscription[T]] = []
-        if ring.blocked:
-            full += [cursor for cursor in self.block_cursors if cursor.position == ring.tail]
-        full += [queue for queue in self.own_queues if queue.is_in_the_way]
-        return full
-
-    def publish_progress(self, progress: Progress) -> None:
-        if self.own_queues and self.ending is None:
-            for queue in self.candidates(progress):
-                if queue.takes_progress and queue.wants(progress):
-                    queue.put_progress(progress)
-
-    # --- receivers
-
-    @property
-    def open_receivers(self) -> int:
-        return sum(self.ring.count(overflow) for overflow in Overflow) + len(self.own_queues)
-
-    def left(self) -> None:
-        """A receiver is not there any more."""
-        self.wake_counting()
-        self.admit()
-
-    def wake_counting(self) -> None:
-        if self.counting:
-            count = self.open_receivers
-            for task, enough in list(self.counting.items()):
-                if enough(count):
-                    del self.counting[task]
-                    reschedule(task)
-
-    async def wait_for_count(self, enough: Callable[[int], bool]) -> None:
-        self.token = current_trio_token()
-        self.reap()
-        if enough(self.open_receivers):
-            await checkpoint()
-            return
-
-        task = current_task()
-        self.counting[task] = enough
-
-        def abort(_: RaiseCancelT) -> Abort:
-            del self.counting[task]
-            return Abort.SUCCEEDED
-
-        await wait_task_rescheduled(abort)
-
-    def drop(self, subscription: _Subscription[T]) -> None:
-        """The handle is gone; called in any thread, at any moment."""
-        self.dropped.append(subscription)
-        if self.token is not None:
-            try:
-                self.token.run_sync_soon(self.reap, idempotent=True)
-            except trio.RunFinishedError:
-                pass  # then nobody waits here
-
-    def reap(self) -> None:
-        """Close what was dropped."""
-        while self.dropped:
-            self.dropped.pop().close()
-
-    def statistics(self) -> BroadcastStatistics:
-        self.reap()
-        ring = self.ring
-        by_policy = {overflow: ring.count(overflow) for overflow in Overflow}
-        for queue in self.own_queues:
-            by_policy[queue.overflow] += 1
-        return BroadcastStatistics(
-            current_buffer_used=ring.unread,
-            max_buffer_size=ring.max_size,
-            kept=len(ring),
-            open_senders=self.open_senders,
-            open_receivers=self.open_receivers,
-            block_receivers=by_policy[Overflow.BLOCK],
-            drop_oldest_receivers=by_policy[Overflow.DROP_OLDEST],
-            disconnect_receivers=by_policy[Overflow.DISCONNECT],
-            full_block_receivers=len(self.full_block_receivers()),
-            tasks_waiting_send=len(self.sending),
-            tasks_waiting_receive=len(self.receiving) + sum(len(queue.receiving) for queue in self.own_queues),
-        )
-
-
-def _id_of(item: object) -> str:
-    """What an item is found by in a table of ids; an empty string, which is no id, for one that has none."""
-    item_id = getattr(item, "id", None)
-    return item_id if isinstance(item_id, str) else ""
-
-
-# --- the state of one receiver
-
-
-class _Subscription(ABC, Generic[T]):
-    """What a receiver has still to read, and what it is to be told."""
-
-    __slots__ = (
-        "busy",
-        "channel",
-        "closed",
-        "ending",
-        "overflow",
-        "receiving",
-        "replayed",
-        "skipped",
-    )
-
-    def __init__(
-        self,
-        channel: _Channel[T],
-        overflow: Overflow,
-        receiving: dict[_Subscription[T], Task],
-    ) -> None:
-        self.channel = channel
-        self.overflow = overflow
-        self.receiving = receiving
-        """Where its task is found while it waits: together with all that the same event wakes."""
-        self.replayed: deque[T] | None = None
-        self.skipped = 0
-        self.busy = False
-        self.closed = False
-        self.ending: Ending | None = None
-        """Set when it gets nothing more, though the channel goes on: it was cut off, or its predicate raised."""
-
-    # What each kind does in its own way
-
-    @abstractmethod
-    def register(self) -> None:
-        """Receive from now on."""
-
-    @abstractmethod
-    def unregister(self) -> None:
-        """Receive nothing more, and hold nobody back."""
-
-    @abstractmethod
-    def fork(self) -> _Subscription[T]:
-        """Another that stands where this one does."""
-
-    @abstractmethod
-    def has_news(self) -> bool:
-        """Whether there is something to take, or to be told, besides what was replayed."""
-
-    @abstractmethod
-    def take_new(self, limit: float) -> list[T]:
-        """At most ``limit`` items besides what was replayed; raises if there are none."""
-
-    @abstractmethod
-    def count_unread(self) -> int:
-        """Items besides what was replayed."""
-
-    @abstractmethod
-    def count_lag(self) -> int:
-        """Items that it has lost since it was last told."""
-
-    @abstractmethod
-    def turn_to_disconnect(self) -> None:
-        """Change a BLOCK receiver's policy."""
-
-    # What they have in common
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether there is something to take or to raise."""
-        return (
-            self.has_news()
-            or self.closed
-            or bool(self.replayed)
-            or self.ending is not None
-            or self.channel.ending is not None
-        )
-
-    async def wait_until_ready(self) -> None:
-        """A checkpoint; where nothing is there yet, waiting for it is the checkpoint."""
-        self.check_not_busy()
-        self.busy = True
-        try:
-            if self.is_ready:
-                await checkpoint()
-                return
-            receiving = self.receiving
-            receiving[self] = current_task()
-
-            def abort(_: RaiseCancelT) -> Abort:
-                del receiving[self]
-                return Abort.SUCCEEDED
-
-            await wait_task_rescheduled(abort)
-        finally:
-            self.busy = False
-
-    def check_not_busy(self) -> None:
-        if self.busy:
-            raise trio.BusyResourceError(
-                "another task receives on this handle, give each task a receiver of its own: fork()"
-            )
-
-    def wake(self) -> None:
-        task = self.receiving.pop(self, None)
-        if task is not None:
-            reschedule(task)
-
-    def take(self, limit: float) -> list[T]:
-        """At least one item and at most ``limit``; `trio.WouldBlock` if there is none yet, else what there is to be told."""
-        if self.closed:
-            raise trio.ClosedResourceError
-        if not self.replayed:
-            return self.take_new(limit)
-        count = min(limit, len(self.replayed))
-        items = [self.replayed.popleft() for _ in range(int(count))]
-        if count < limit and self.count_unread() and not self.count_lag():
-            items += self.take_new(limit - count)
-        return items
-
-    def why_nothing(self) -> Exception:
-        """What to raise where no item is left."""
-        ending = self.ending or self.channel.ending or trio.WouldBlock
-        return ending()
-
-    def cut_off(self, ending: Ending) -> None:
-        """It gets nothing more, though the channel goes on."""
-        self.unregister()
-        self.ending = ending
-        self.wake()
-        self.channel.left()
-
-    def close(self) -> None:
-        if self.closed:
-            return
-        if self.ending is None:
-            self.unregister()
-        self.closed = True
-        self.replayed = None
-        self.wake()
-        self.channel.left()
-
-    def statistics(self) -> BroadcastReceiverStatistics:
-        return BroadcastReceiverStatistics(
-            unread=self.unread,
-            skipped=self.skipped + self.count_lag(),
-            overflow=self.overflow,
-            tasks_waiting_receive=int(self in self.receiving),
-            channel=self.channel.statistics(),
-        )
-
-    @property
-    def unread(self) -> int:
-        if self.closed:
-            return 0
-        return len(self.replayed or ()) + self.count_unread()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing will ever be received any more."""
-        if self.closed:
-            return True
-        return (self.ending or self.channel.ending) is not None and not self.unread
-
-
-class _Cursor(_Subscription[T]):
-    """A receiver of everything: a position in the ring."""
-
-    __slots__ = ("position", "weight")
-
-    def __init__(self, channel: _Channel[T], overflow: Overflow, position: int) -> None:
-        super().__init__(channel, overflow, channel.receiving)
-        self.position = position
-        self.weight = WEIGHTS[overflow]
-
-    def register(self) -> None:
-        self.channel.ring.enter(self.position, self.weight)
-        if self.overflow is Overflow.BLOCK:
-            self.channel.block_cursors[self] = None
-
-    def unregister(self) -> None:
-        self.channel.ring.leave(self.position, self.weight)
-        self.channel.block_cursors.pop(self, None)
-
-    def fork(self) -> _Subscription[T]:
-        return _Cursor(self.channel, self.overflow, self.position)
-
-    def replay(self, count: int) -> None:
-        """Have the last items first."""
-        self.replayed = deque(self.channel.ring.last(count))
-
-    def has_news(self) -> bool:
-        return self.position < self.channel.ring.head
-
-    def take_new(self, limit: float) -> list[T]:
-        channel, position = self.channel, self.position
-        ring = channel.ring
-        if position < ring.tail:
-            raise self.overtaken()
-        count = ring.head - position
-        if not count or self.ending is not None:
-            raise self.why_nothing()
-        if count > limit:
-            count = int(limit)
-        items = ring.slice(position, count)
-        self.position = ring.move(position, count, self.weight)
-        if channel.sending:
-            channel.admit()
-        return items
-
-    def overtaken(self) -> Exception:
-        """What to raise when the ring has gone on without it."""
-        if self.overflow is Overflow.DISCONNECT:
-            self.ending = _disconnected
-            return _disconnected()
-        skipped = self.count_lag()
-        self.skipped += skipped
-        self.position += skipped
-        return Lagged(skipped)
-
-    def count_unread(self) -> int:
-        ring = self.channel.ring
-        if self.ending is not None:
-            return 0
-        if self.position < ring.tail and self.overflow is Overflow.DISCONNECT:
-            return 0
-        return ring.head - max(self.position, ring.tail)
-
-    def count_lag(self) -> int:
-        if self.overflow is not Overflow.DROP_OLDEST or self.closed:
-            return 0
-        return max(0, self.channel.ring.tail - self.position)
-
-    def turn_to_disconnect(self) -> None:
-        weight = WEIGHTS[Overflow.DISCONNECT]
-        self.channel.ring.enter(self.position, weight)  # first, or the position might be let go
-        self.unregister()
-        self.overflow, self.weight = Overflow.DISCONNECT, weight
-
-
-class _OwnQueue(_Subscription[T]):
-    """A receiver of some items, or of progress: a bounded queue, the ring knows nothing of it."""
-
-    __slots__ = ("ids", "items", "lag", "passed", "progress", "select", "takes_progress")
-
-    def __init__(
-        self,
-        channel: _Channel[T],
-        overflow: Overflow,
-        *,
-        select: Callable[[Any], bool] | None,
-        ids: tuple[str, ...] | None,
-        takes_progress: bool,
-    ) -> None:
-        super().__init__(channel, overflow, {})
-        self.select = select
-        self.ids = ids
-        self.takes_progress = takes_progress
-        self.items: deque[T] = deque()
-        self.passed = 0
-        """How many items have left the queue."""
-        self.progress: deque[tuple[int, Progress]] = deque()
-        """Each with the number of items, of all there were, that came before it."""
-        self.lag = 0
-
-    def register(self) -> None:
-        channel = self.channel
-        channel.own_queues[self] = None
-        if self.ids is None:
-            channel.unindexed[self] = None
-        else:
-            for item_id in self.ids:
-                _add_to(channel.indexed, item_id, self)
-
-    def unregister(self) -> None:
-        channel = self.channel
-        del channel.own_queues[self]
-        if self.ids is None:
-            del channel.unindexed[self]
-        else:
-            for item_id in self.ids:
-                _discard_from(channel.indexed, item_id, self)
-
-    def fork(self) -> _Subscription[T]:
-        twin = _OwnQueue(
-            self.channel,
-            self.overflow,
-            select=self.select,
-            ids=self.ids,
-            takes_progress=self.takes_progress,
-        )
-        twin.items, twin.progress = self.items.copy(), self.progress.copy()
-        twin.passed, twin.lag = self.passed, self.lag
-        return twin
-
-    def wants(self, item: Any) -> bool:
-        """Whether an item of its ids is selected; asks the predicate. If that raises, this receiver is broken off."""
-        if self.select is None:
-            return True
-        try:
-            return bool(self.select(item))
-        except BaseException as error:  # whatever it is, it must not become the sender's
-            if not self.closed and self.ending is None:
-                self.cut_off(_broken_by(error, "the select= of this receiver raised"))
-            return False
-
-    def replay(self, count: int) -> None:
-        """Have the last items first that it wants; it is registered already."""
-        replayed: deque[T] = deque(maxlen=count)
-        for item in self.channel.ring.last(self.channel.ring.max_replay):
-            if (self.ids is None or _id_of(item) in self.ids) and self.wants(item):
-                replayed.append(item)
-            if self.ending is not None:
-                break
-        self.replayed = replayed
-
-    @property
-    def has_room(self) -> bool:
-        """Whether an item can be added; Progress makes room for one."""
-        return len(self.items) < self.channel.ring.max_size
-
-    @property
-    def is_in_the_way(self) -> bool:
-        """Whether a send of what it wants has to wait for it."""
-        return self.overflow is Overflow.BLOCK and not self.has_room
-
-    def put(self, item: T) -> None:
-        """Have ``item``; not while `is_in_the_way`."""
-        if not self.has_room:
-            if self.overflow is Overflow.DISCONNECT:
-                self.items.clear()
-                self.progress.clear()
-                self.cut_off(_disconnected)
-                return
-            self.items.popleft()
-            self.passed += 1
-            self.lag += 1
-        if self.progress and self.count_unread() >= self.channel.ring.max_size:
-            self.progress.popleft()
-        self.items.append(item)
-        self.wake()
-
-    def put_progress(self, progress: Progress) -> None:
-        """Have ``progress`` if there is room, or an older one to be forgotten."""
-        if self.closed or self.ending is not None:
-            return
-        if self.count_unread() >= self.channel.ring.max_size:
-            if not self.progress:
-                return
-            self.progress.popleft()
-        self.progress.append((self.passed + len(self.items), progress))
-        self.wake()
-
-    def has_news(self) -> bool:
-        return bool(self.items or self.progress or self.lag)
-
-    def take_new(self, limit: float) -> list[T]:
-        if self.lag:
-            skipped, self.lag = self.lag, 0
-            self.skipped += skipped
-            raise Lagged(skipped)
-        count = min(limit, self.count_unread())
-        if not count:
-            raise self.why_nothing()
-        items = [self.take_next() for _ in range(int(count))]
-        if self.channel.sending:
-            self.channel.admit()
-        return items
-
-    def take_next(self) -> T:
-        if self.progress and self.progress[0][0] <= self.passed:
-            # whoever asked for progress was told by the type of subscribe() that it comes too
-            return cast("T", self.progress.popleft()[1])
-        self.passed += 1
-        return self.items.popleft()
-
-    def count_unread(self) -> int:
-        return len(self.items) + len(self.progress)
-
-    def count_lag(self) -> int:
-        return self.lag
-
-    def turn_to_disconnect(self) -> None:
-        self.overflow = Overflow.DISCONNECT
-
-
-W = TypeVar("W")
-
-
-def _add_to(table: dict[str, tuple[W, ...]], item_id: str, watcher: W) -> None:
-    table[item_id] = (*table.get(item_id, ()), watcher)
-
-
-def _discard_from(table: dict[str, tuple[W, ...]], item_id: str, watcher: W) -> None:
-    rest = tuple(other for other in table.get(item_id, ()) if other is not watcher)
-    if rest:
-        table[item_id] = rest
-    else:
-        table.pop(item_id, None)
-
-
-def _disconnected() -> Exception:
-    return Disconnected(
-        "this receiver was cut off: it was a whole buffer behind when the next item came; "
-        "receive faster, or choose a larger max_buffer_size or another overflow"
-    )
-
-
-def _broken_by(error: BaseException, what: str) -> Ending:
-    def ending() -> Exception:
-        broken = trio.BrokenResourceError(f"{what}: {error!r}")
-        broken.__cause__ = error
-        return broken
-
-    return ending
-
-
-# --- the handles
+    return BroadcastSender(Broadcast(Ring(max_buffer_size, max_replay)))
 
 
 class BroadcastSender(trio.abc.SendChannel[T]):
@@ -809,7 +131,7 @@ class BroadcastSender(trio.abc.SendChannel[T]):
     Several tasks may use one handle; `clone` where each should close its own. With no receivers, sending succeeds.
     """
 
-    def __init__(self, channel: _Channel[T]) -> None:
+    def __init__(self, channel: Broadcast[T]) -> None:
         self._channel = channel
         self._closed = False
         channel.open_senders += 1
@@ -823,7 +145,7 @@ class BroadcastSender(trio.abc.SendChannel[T]):
 
     def statistics(self) -> BroadcastStatistics:
         """The state of the channel at this moment."""
-        return self._channel.statistics()
+        return _statistics_of(self._channel)
 
     # --- sending
 
@@ -835,9 +157,7 @@ class BroadcastSender(trio.abc.SendChannel[T]):
             trio.WouldBlock: A BLOCK receiver is a whole buffer behind, or others wait to send.
             trio.ClosedResourceError: You closed this handle, or somebody ended the channel with `fail`.
         """
-        self._check_open()
-        if not self._channel.offer(value, None, {}):
-            raise trio.WouldBlock
+        self._publish_nowait(value, None)
 
     @enable_ki_protection
     async def send(self, value: T) -> None:
@@ -846,7 +166,8 @@ class BroadcastSender(trio.abc.SendChannel[T]):
         Cancelled, it was not sent.
 
         Raises:
-            trio.ClosedResourceError: You closed this handle, or somebody ended the channel with `fail`, maybe while this waited.
+            trio.ClosedResourceError: You closed this handle, or somebody ended the channel with `fail`, maybe while
+                this waited.
         """
         await self._publish(value, None)
 
@@ -856,27 +177,29 @@ class BroadcastSender(trio.abc.SendChannel[T]):
         self._check_open()
         channel = self._channel
         channel.token = current_trio_token()
-        asked: dict[_OwnQueue[T], bool] = {}
+        asked: dict[Selection[T], bool] = {}
         if channel.offer(item, cause, asked):
             await cancel_shielded_checkpoint()
         else:
-            await channel.wait_for_room(_WaitingSend(item, cause, asked, self))
+            await channel.wait_for_room(WaitingSend(item, cause, self, asked))
 
     @enable_ki_protection
     def _publish_nowait(self, item: T, cause: BaseException | None) -> None:
         """As `send_nowait`; sinks that watch the item's id are given ``cause`` as well."""
-        self._check_open()
-        if not self._channel.offer(item, cause, {}):
+        channel = self._channel
+        if self._closed or channel.ending is not None:
+            raise trio.ClosedResourceError
+        if not channel.offer(item, cause, {}):
             raise trio.WouldBlock
 
     @enable_ki_protection
     def _publish_progress(self, progress: Progress) -> None:
-        """Tell receivers that subscribed with ``progress=True``; never waits, and drops the oldest where there is no room."""
+        """Tell receivers that subscribed with ``progress=True``; never waits: the oldest Progress makes room."""
         self._channel.publish_progress(progress)
 
     @enable_ki_protection
     def _disconnect_blocking(self) -> int:
-        """Turn BLOCK receivers that are in the way of waiting senders, or of the next one, into DISCONNECT; how many."""
+        """Turn BLOCK receivers in the way of waiting senders, or of the next, into DISCONNECT ones; how many."""
         return self._channel.disconnect_blocking()
 
     # --- the end
@@ -936,7 +259,7 @@ class BroadcastSender(trio.abc.SendChannel[T]):
         self._check_open()
         channel.open_senders = 0
         channel.refuse(None)
-        channel.end(_broken_by(error, "the channel was ended by an error"), error)
+        channel.end(broken_by(error, "the channel was ended by an error"), error)
 
     def __enter__(self) -> Self:
         return self
@@ -978,22 +301,24 @@ class BroadcastSender(trio.abc.SendChannel[T]):
         ids: Iterable[str] | None = None,
         progress: bool = False,
     ) -> BroadcastReceiver[Any]:
-        """A receiver of what is accepted from now on. Works on a closed handle, and after the end, too: replay, then the end.
+        """A receiver of what is accepted from now on.
 
-        Close the receiver, or use it in ``with``: a BLOCK receiver that nobody reads makes every sender wait.
+        Works on a closed handle too, and after the end: then it gets the replay, and the end. Close the receiver, or
+        use it in ``with``: a BLOCK receiver that nobody reads makes every sender wait.
 
         Args:
             overflow: What happens when it is a whole buffer behind, see `Overflow`.
-            replay: How many of the last items it gets first; at most the channel's ``max_replay``. They make no sender wait
-                and cannot lag. With ``select`` or ``ids``, the last selected ones of those kept.
-            select: A plain function that says whether an item is received; asked at most once for each item, in the sender's
-                task. If it raises, this receiver alone is broken: it reads what it has, then gets
+            replay: How many of the last items it gets first; at most the channel's ``max_replay``. They make no sender
+                wait and cannot lag. With ``select`` or ``ids``: the last that are selected, of the ``max_replay`` kept.
+            select: A plain function that says whether an item is received; asked at most once for each item, in the
+                sender's task. If it raises, this receiver alone is broken: it reads what it has, then gets
                 `trio.BrokenResourceError` from that error.
-            ids: Receive only items whose attribute ``id`` is one of these; a send costs the same however many ids are watched.
-            progress: Receive each `Progress` as well, in order. Where there is no room the oldest Progress is forgotten.
+            ids: Receive only items whose attribute ``id`` is one of these; a send costs the same however many ids are
+                watched.
+            progress: Receive each `Progress` as well, in order. Where there is no room the oldest one is forgotten.
 
-        With any of the last three it has a queue of ``max_buffer_size`` of its own, and items that are not for it neither
-        lag nor occupy it.
+        With any of the last three the receiver has a queue of ``max_buffer_size`` of its own, and items that are not
+        for it neither lag nor occupy it.
 
         Raises:
             TypeError, ValueError: An argument has a wrong type or value; the message names both.
@@ -1001,11 +326,13 @@ class BroadcastSender(trio.abc.SendChannel[T]):
         _check_subscription(self._channel.ring.max_replay, overflow, replay, select, progress)
         wanted_ids = None if ids is None else _checked_ids(ids)
         channel = self._channel
-        subscription: _Cursor[T] | _OwnQueue[T]
-        if select is None and wanted_ids is None and not progress:
-            subscription = _Cursor(channel, overflow, channel.ring.head)
+        subscription: Subscription[T]
+        if progress:
+            subscription = ProgressSelection(channel, overflow, select, wanted_ids)
+        elif select is not None or wanted_ids is not None:
+            subscription = Selection(channel, overflow, select, wanted_ids)
         else:
-            subscription = _OwnQueue(channel, overflow, select=select, ids=wanted_ids, takes_progress=progress)
+            subscription = Cursor(channel, overflow, channel.ring.head)
         subscription.register()
         if replay:
             subscription.replay(replay)
@@ -1036,12 +363,12 @@ class BroadcastSender(trio.abc.SendChannel[T]):
         if channel.ending is not None:
             sink.end(channel.failure)
         else:
-            _add_to(channel.sinks, item_id, sink)
+            add_watcher(channel.sinks, item_id, sink)
 
     @enable_ki_protection
     def _unwatch(self, item_id: str, sink: Sink) -> None:
         """Give it nothing; no error if it was given its item already."""
-        _discard_from(self._channel.sinks, item_id, sink)
+        discard_watcher(self._channel.sinks, item_id, sink)
 
     @enable_ki_protection
     def _end_watchers(self, item_id: str, error: BaseException | None) -> None:
@@ -1088,7 +415,7 @@ class BroadcastReceiver(trio.abc.ReceiveChannel[T]):
 
     __slots__ = ("__weakref__", "_subscription")
 
-    def __init__(self, subscription: _Subscription[T]) -> None:
+    def __init__(self, subscription: Subscription[T]) -> None:
         self._subscription = subscription
 
     def __repr__(self) -> str:
@@ -1101,15 +428,13 @@ class BroadcastReceiver(trio.abc.ReceiveChannel[T]):
 
     @enable_ki_protection
     def __del__(self) -> None:
-        subscription: _Subscription[T] | None = getattr(self, "_subscription", None)
+        subscription: Subscription[T] | None = getattr(self, "_subscription", None)
         if subscription is None or subscription.closed or sys.is_finalizing():
             return
-        # Any thread, any moment: only mark it.
-        text = None if subscription.is_over else f"{self!r} was dropped without being closed"
-        subscription.channel.drop(subscription)
-        if text is not None:
+        subscription.broadcast.drop(subscription)  # this may be any thread at any moment, so no more than that
+        if not subscription.is_over:
             warnings.warn(
-                f"{text}; use `with sender.subscribe() as receiver:` or close()",
+                f"{self!r} was dropped without being closed: use `with sender.subscribe() as receiver:`, or close()",
                 ResourceWarning,
                 source=self,
                 stacklevel=2,
@@ -1117,7 +442,14 @@ class BroadcastReceiver(trio.abc.ReceiveChannel[T]):
 
     def statistics(self) -> BroadcastReceiverStatistics:
         """The state of this receiver, and of its channel, at this moment."""
-        return self._subscription.statistics()
+        subscription = self._subscription
+        return BroadcastReceiverStatistics(
+            unread=subscription.unread,
+            skipped=subscription.skipped + subscription.count_lag(),
+            overflow=subscription.overflow,
+            tasks_waiting_receive=int(subscription in subscription.receiving),
+            channel=_statistics_of(subscription.broadcast),
+        )
 
     @enable_ki_protection
     def receive_nowait(self) -> T:
@@ -1127,18 +459,18 @@ class BroadcastReceiver(trio.abc.ReceiveChannel[T]):
             trio.WouldBlock: There is none at the moment.
             Others: As `receive`.
         """
-        self._subscription.check_not_busy()
-        return self._subscription.take(1)[0]
+        return self._take_nowait(1)[0]
 
     @enable_ki_protection
     async def receive(self) -> T:
         """The next item. Cancelled, it is still there.
 
         Raises:
-            Lagged: You were too slow and chose `Overflow.DROP_OLDEST`; the next call goes on at the oldest item that is kept.
+            Lagged: You were too slow and chose `Overflow.DROP_OLDEST`; the next call goes on at the oldest item kept.
             Disconnected: You were too slow and chose `Overflow.DISCONNECT`.
             trio.EndOfChannel: Every sender is closed, and everything was read.
-            trio.BrokenResourceError: The channel was ended by an error, or your own ``select`` raised, and everything was read.
+            trio.BrokenResourceError: Somebody ended the channel with an error, or your own ``select`` raised, and
+                everything was read.
             trio.ClosedResourceError: You closed this handle, maybe while this waited.
             trio.BusyResourceError: Another task receives on this handle: `fork` it.
         """
@@ -1153,8 +485,11 @@ class BroadcastReceiver(trio.abc.ReceiveChannel[T]):
             trio.WouldBlock: There is none at the moment.
             Others: As `receive_many`.
         """
-        limit = _checked_limit(max_items)
-        self._subscription.check_not_busy()
+        return self._take_nowait(_checked_limit(max_items))
+
+    def _take_nowait(self, limit: float) -> list[T]:
+        if self._subscription.busy:
+            raise busy()
         return self._subscription.take(limit)
 
     @enable_ki_protection
@@ -1173,26 +508,18 @@ class BroadcastReceiver(trio.abc.ReceiveChannel[T]):
 
     @enable_ki_protection
     def fork(self) -> BroadcastReceiver[T]:
-        """An independent receiver of the same kind at the same position: it gets what this one has still to read, and on.
+        """An independent receiver of the same kind at the same position.
+
+        It gets what this one has still to read, and what comes.
 
         Raises:
             trio.ClosedResourceError: This one is closed.
         """
-        subscription = self._subscription
-        if subscription.closed:
-            raise trio.ClosedResourceError
-        twin = subscription.fork()
-        if subscription.replayed:
-            twin.replayed = subscription.replayed.copy()
-        twin.ending = subscription.ending
-        if twin.ending is None:
-            twin.register()
-            subscription.channel.wake_counting()
-        return BroadcastReceiver(twin)
+        return BroadcastReceiver(self._subscription.fork())
 
     @enable_ki_protection
     def close(self) -> None:
-        """Close this handle: it holds nobody back any more, and a task that waits on it gets `trio.ClosedResourceError`."""
+        """Close this handle: it holds nobody back, and a task that waits on it gets `trio.ClosedResourceError`."""
         self._subscription.close()
 
     async def aclose(self) -> None:
@@ -1212,3 +539,25 @@ def _checked_limit(max_items: int | None) -> float:
         return inf
     check_int("max_items", max_items, least=1)
     return max_items
+
+
+def _statistics_of(channel: Broadcast[Any]) -> BroadcastStatistics:
+    channel.reap()
+    ring = channel.ring
+    by_policy = {overflow: ring.count(overflow) for overflow in Overflow}
+    for selection in channel.selections:
+        by_policy[selection.overflow] += 1
+    waiting_themselves = sum(len(selection.receiving) for selection in channel.selections)
+    return BroadcastStatistics(
+        current_buffer_used=ring.unread,
+        max_buffer_size=ring.max_size,
+        kept=len(ring),
+        open_senders=channel.open_senders,
+        open_receivers=channel.open_receivers,
+        block_receivers=by_policy[Overflow.BLOCK],
+        drop_oldest_receivers=by_policy[Overflow.DROP_OLDEST],
+        disconnect_receivers=by_policy[Overflow.DISCONNECT],
+        full_block_receivers=len(channel.full_block_receivers()),
+        tasks_waiting_send=len(channel.sending),
+        tasks_waiting_receive=len(channel.receiving) + waiting_themselves,
+    )

@@ -1,12 +1,12 @@
 """What many receivers have still to read, kept once: a window of items and a count of who stands where.
 
-1. An item has a position for ever. The window keeps those from `tail` to `head`; a receiver is a number, the position of
-   what it reads next.
-2. Receivers are counted per position, items are not counted per receiver. So a send costs the same however many are behind,
-   and taking many items costs two counts.
+1. An item has a position for ever. The window keeps those from `tail` to `head`; a receiver is a number, the position
+   of what it reads next.
+2. Receivers are counted per position, never items per receiver. So adding an item costs the same however many are
+   behind, and reading many costs two counts.
 3. What somebody has still to read stays, and the last ``max_replay`` besides, never more than ``max_size`` in all.
 4. A full window overtakes who stands on its oldest item: DROP_OLDEST is pushed along, DISCONNECT is forgotten. Nobody
-   overtakes BLOCK; ask `blocked` before `append`.
+   overtakes BLOCK: then `append` adds nothing.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ class Overflow(enum.Enum):
     """It is cut off: its next receive raises `Disconnected`, and so does every later one."""
 
 
-# Three counts in one int, each in a digit of Python's own 30-bit arithmetic, so that moving is one
-# look-up and one addition whatever the policy.
+# Three counts in one int, so that moving is one look-up and one addition whatever the policy.
 _BITS = 30
 _ONE_FIELD = (1 << _BITS) - 1
 WEIGHTS = {
@@ -37,7 +36,8 @@ WEIGHTS = {
     Overflow.DROP_OLDEST: 1 << _BITS,
     Overflow.DISCONNECT: 1 << 2 * _BITS,
 }
-_BLOCK, _DROP_OLDEST, _DISCONNECT = (_ONE_FIELD * weight for weight in WEIGHTS.values())
+_BLOCK = _ONE_FIELD * WEIGHTS[Overflow.BLOCK]
+_DISCONNECT = _ONE_FIELD * WEIGHTS[Overflow.DISCONNECT]
 
 
 class Ring(Generic[T]):
@@ -79,14 +79,24 @@ class Ring(Generic[T]):
             return 0
         return self.standing.get(self.tail, 0) & _BLOCK
 
-    def append(self, item: T) -> None:
-        """Add an item; not while `blocked`."""
-        if self.head - self.tail >= self.max_size:
-            self._overtake()
+    def append(self, item: T) -> bool:
+        """Add an item, unless it is `blocked`; whether it was added."""
+        head, tail = self.head, self.tail
+        if head - tail >= self.max_size:
+            if tail in self.standing and not self._overtake(tail):
+                return False
+            index = tail - self._base
+            tail += 1
+            if 2 * index < len(self._items):  # as _forget(tail), which is not called for every item
+                self._items[index] = None
+                self.tail = tail
+            else:
+                self._forget(tail)
         self._items.append(item)
-        self.head += 1
-        if self.head - self.tail > self.max_replay and self.tail not in self.standing:
+        self.head = head + 1
+        if head - tail >= self.max_replay and tail not in self.standing:
             self._release()
+        return True
 
     def slice(self, position: int, count: int) -> list[T]:
         """``count`` items from ``position`` on, all of them kept."""
@@ -116,34 +126,44 @@ class Ring(Generic[T]):
                 return
             position = self.tail
         self.receivers -= weight
-        self._vacate(position, weight)
-
-    def move(self, position: int, count: int, weight: int) -> int:
-        """Who stands at ``position``, and was not overtaken, has read ``count`` items; returns where it stands now."""
-        there = position + count
-        self.standing[there] = self.standing.get(there, 0) + weight
-        self._vacate(position, weight)
-        return there
-
-    def _vacate(self, position: int, weight: int) -> None:
         left = self.standing[position] - weight
         if left:
             self.standing[position] = left
-            return
+        else:
+            self._vacate(position)
+
+    def read(self, position: int, count: int, weight: int) -> list[T]:
+        """Who stands at ``position``, and was not overtaken, reads ``count`` items and goes on."""
+        standing, there = self.standing, position + count
+        standing[there] = standing.get(there, 0) + weight
+        index = position - self._base
+        items = cast("list[T]", self._items[index : index + count])
+        left = standing[position] - weight
+        if left:
+            standing[position] = left
+        else:
+            self._vacate(position)
+        return items
+
+    def _vacate(self, position: int) -> None:
         del self.standing[position]
         if position == self.tail and self.head - position > self.max_replay:
             self._release()
 
-    def _overtake(self) -> None:
-        """Let the oldest item go although somebody may have to read it still."""
-        standing, tail = self.standing, self.tail
-        overtaken = standing.pop(tail, 0)
+    def _overtake(self, tail: int) -> bool:
+        """Let the oldest item go although somebody has still to read it; not if that is a BLOCK receiver."""
+        standing = self.standing
+        overtaken = standing[tail]
+        if overtaken & _BLOCK:
+            return False
+        del standing[tail]
+        cut_off = overtaken & _DISCONNECT
+        if cut_off:
+            self.receivers -= cut_off
+            overtaken -= cut_off
         if overtaken:
-            self.receivers -= overtaken & _DISCONNECT
-            pushed = overtaken & _DROP_OLDEST
-            if pushed:
-                standing[tail + 1] = standing.get(tail + 1, 0) + pushed
-        self._forget(tail + 1)
+            standing[tail + 1] = standing.get(tail + 1, 0) + overtaken
+        return True
 
     def _release(self) -> None:
         """Let go of what everybody has read, but for the last ``max_replay``."""
@@ -154,11 +174,11 @@ class Ring(Generic[T]):
 
     def _forget(self, position: int) -> None:
         """Keep nothing before ``position``."""
-        items, base = self._items, self._base
-        gone = position - base
+        items = self._items
+        gone = position - self._base
         if 2 * gone > len(items):  # then fewer items move up than have gone since the last time
             del items[:gone]
             self._base = position
         else:
-            items[self.tail - base : gone] = [None] * (position - self.tail)
+            items[self.tail - self._base : gone] = [None] * (position - self.tail)
         self.tail = position
