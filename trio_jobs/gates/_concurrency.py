@@ -34,7 +34,7 @@ class Concurrency(Gate):
         """No while ``limit`` are running."""
         if self.running < self.limit:
             return None
-        return Hold(_SLOT, f"waits for one of {self.limit} shared slots")
+        return Hold(_SLOT, f"waits for one of {self.limit} shared slots", everyone=True)
 
     def started(self, request: Request[Any], now: float) -> None:
         """It takes a slot."""
