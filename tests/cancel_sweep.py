@@ -12,8 +12,8 @@ from trio.testing import MockClock
 class Victim(trio.abc.Instrument):
     """The block in which the cancellation comes, at one chosen step of the task that enters it.
 
-    Used as ``with victim: ...``. ``parked=False`` cancels as the task is about to go on, so that the next checkpoint is where it
-    hears of it; ``parked=True`` cancels after it has yielded, so that what it waits for is aborted.
+    Used as ``with victim: ...``. ``parked=False`` cancels as the task is about to go on, so that the next checkpoint is
+    where it hears of it; ``parked=True`` cancels after it has yielded, so that what it waits for is aborted.
     """
 
     def __init__(self, step: int, *, parked: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -227,7 +227,7 @@ def test_a_cancelled_open_processor_closes_what_it_opened() -> None:
         opened = closed = 0
 
         @asynccontextmanager
-        async def resource() -> AsyncIterator[int]:
+        async def resource() -> AsyncGenerator[int]:
             nonlocal opened, closed
             await trio.lowlevel.checkpoint()
             opened += 1

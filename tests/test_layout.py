@@ -15,7 +15,8 @@ import pytest
 # unless a file of it has a place of its own; its files never import each other either, only its
 # __init__ imports them. A star: decided in plain functions, so it never imports trio.
 LEVELS = [
-    "_errors _error_info* _randomness* _arguments* _single_error",
+    "_randomness* _arguments* _single_error",
+    "_errors _error_info*",
     "_message* _hidden_nursery",
     "_current_run _context",
     "_channel _job _codec* _events _lifecycle* _settlement* _resources _restart* _observable",
@@ -30,6 +31,11 @@ LEVELS = [
     "_link _graph* sources/",
     "_app _snapshot",
     "control/ web/",
+    "cli._exit_code* cli._did_you_mean* cli._json_text* cli._in_order* cli._interrupts cli._output cli._screen",
+    "cli._target cli._inputs cli._progress cli.example",
+    "cli._record",
+    "cli._map_run",
+    "cli._map cli._demo",
     "cli/",
     "__init__ __main__",
 ]

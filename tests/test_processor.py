@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -210,7 +210,7 @@ async def test_a_resource_is_opened_before_the_first_request_and_closed_after_th
     events: list[str] = []
 
     @asynccontextmanager
-    async def open_database() -> AsyncIterator[str]:
+    async def open_database() -> AsyncGenerator[str]:
         events.append("opened")
         yield "database"
         events.append("closed")
@@ -276,7 +276,7 @@ async def test_a_resource_that_cannot_be_opened_fails_the_processor() -> None:
     """And it is that error that leaves, not a group around it."""
 
     @asynccontextmanager
-    async def open_nothing() -> AsyncIterator[None]:
+    async def open_nothing() -> AsyncGenerator[None]:
         raise OSError("no such host")
         yield
 

@@ -1,14 +1,14 @@
 """Structured-concurrency jobs for Trio.
 
-A job is an async function of a request and its resources. A processor runs it: requests come in through a channel, each runs in
-a cancel scope of its own, and every response is broadcast to all who subscribed.
+A job is an async function of a request and its resources. A processor runs it: requests come in through a channel, each
+runs in a cancel scope of its own, and every response is broadcast to all who subscribed.
 
 How the package is built, from the ground up; a file knows only files above it:
 
     what travels          _message, _error_info, _errors, _randomness
     what is run           _job, _thread_job, _process_job, _resources, _current_run
     the ways              _channel, _broadcast (responses), _memory (requests)
-    what decides          _waiting_room, gates/, _settlement, _lifecycle, _deadlines, _call_cycle: no I/O, mostly no Trio
+    what decides          _waiting_room, gates/, _settlement, _lifecycle, _deadlines, _call_cycle: without I/O
     what runs it          _worker
     what asks for it      _asking, _submission, _mapping, _client
     what holds it         _processor

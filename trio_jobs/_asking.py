@@ -1,17 +1,17 @@
 """Sending a request and being given its answer, whoever waits for it and wherever the processor is.
 
-1. The answer is subscribed to before the request is sent, and selected by its id before anything is buffered: who waits in
-   `send` never holds back the workers that would make room for it.
+1. The answer is subscribed to before the request is sent, and selected by its id before anything is buffered: who
+   waits in `send` never holds back the workers that would make room for it.
 2. Whatever way it ends, nothing is left behind: no task, no subscription, no entry in a table.
-3. Who goes takes the work along: where a call is cancelled its job is cancelled, and only when that is gone the call returns.
+3. Who goes takes the work along: where a call is cancelled its job is cancelled, and the call returns when that is gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from math import inf
-from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar, cast
 
 import outcome
 import trio
@@ -163,7 +163,7 @@ class Asking(Generic[RequestT, ResponseT]):
     async def _ask_here(self, request: Request[RequestT], broadcast: BroadcastSender[Any]) -> Answer[ResponseT]:
         call = Call()
         request_id = request.id
-        broadcast._watch(request_id, call)  # pyright: ignore[reportPrivateUsage]
+        broadcast._watch(request_id, call)
         try:
             try:
                 self._sender.send_nowait(request)  # type: ignore[attr-defined]
@@ -175,7 +175,7 @@ class Asking(Generic[RequestT, ResponseT]):
                 raise call.error
             return await self._park(request, call, broadcast)
         except BaseException:
-            broadcast._unwatch(request_id, call)  # pyright: ignore[reportPrivateUsage]
+            broadcast._unwatch(request_id, call)
             raise
 
     async def _park(self, request: Request[RequestT], call: Call, broadcast: BroadcastSender[Any]) -> Answer[ResponseT]:
@@ -183,9 +183,9 @@ class Asking(Generic[RequestT, ResponseT]):
         call.task = current_task()
 
         def abort(raise_cancel: RaiseCancelT) -> Abort:
-            broadcast._unwatch(request.id, call)  # pyright: ignore[reportPrivateUsage]
+            broadcast._unwatch(request.id, call)
             if self.cancel(request, since):
-                broadcast._watch(request.id, call)  # pyright: ignore[reportPrivateUsage]
+                broadcast._watch(request.id, call)
                 call.raise_cancel = raise_cancel
                 return Abort.FAILED
             return Abort.SUCCEEDED
@@ -212,11 +212,11 @@ class Asking(Generic[RequestT, ResponseT]):
         if broadcast is None:
             await self._send_elsewhere(request, sink)
             return
-        broadcast._watch(request.id, sink)  # pyright: ignore[reportPrivateUsage]
+        broadcast._watch(request.id, sink)
         try:
             await self._sender.send(request)
         except BaseException:
-            broadcast._unwatch(request.id, sink)  # pyright: ignore[reportPrivateUsage]
+            broadcast._unwatch(request.id, sink)
             raise
 
     async def _send_elsewhere(self, request: Request[RequestT], sink: Sink) -> None:
@@ -249,7 +249,7 @@ class Asking(Generic[RequestT, ResponseT]):
                 await receiver.aclose()
 
     @contextmanager
-    def waiting_for(self, runner: Runner, request: Request[Any]) -> Iterator[None]:
+    def waiting_for(self, runner: Runner, request: Request[Any]) -> Generator[None]:
         """Note that ``runner``'s job waits for the answer to ``request``; raise `CallCycle` if that can never come."""
         self.begin_waiting(runner, request)
         try:
@@ -300,7 +300,7 @@ async def _receive(receiver: trio.abc.ReceiveChannel[Any]) -> Response[Any]:
 
 def _broadcast_of(responses: object) -> BroadcastSender[Any] | None:
     """The broadcast channel of this process behind ``responses``, if there is one."""
-    if isinstance(responses, BroadcastSender):
-        return responses
-    behind = getattr(responses, "broadcast", None)
-    return behind if isinstance(behind, BroadcastSender) else None
+    for behind in (responses, getattr(responses, "broadcast", None)):
+        if isinstance(behind, BroadcastSender):
+            return cast("BroadcastSender[Any]", behind)
+    return None

@@ -20,12 +20,13 @@ Receiver: TypeAlias = trio.abc.ReceiveChannel[T]
 class RequestReceiver(trio.abc.ReceiveChannel[Request[RequestT]]):
     """A receiver of requests that is told what became of each.
 
-    Between `receive` and the settlement the request is held by this receiver under a lease; where a lease can end (never
-    in memory), `extend` prolongs it. Every settling call is a checkpoint. Cancelled, `release` and `extend` did not happen.
+    Between `receive` and the settlement the request is held by this receiver under a lease; where a lease can end
+    (never in memory), `extend` prolongs it. Every settling call is a checkpoint. Cancelled, `release` and `extend` did
+    not happen.
 
     Raises:
-        LeaseLost: From each settling call, when the request is not held by this receiver: its lease ended, another holds
-            it, or it was settled already. Nothing was changed.
+        LeaseLost: From each settling call, when the request is not held by this receiver: its lease ended,
+            another holds it, or it was settled already. Nothing was changed.
     """
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import asynccontextmanager
 from math import inf
 from typing import Generic, TypeVar, Unpack
@@ -36,8 +36,8 @@ class Client(Generic[RequestT, ResponseT]):
     async def call(self, body: RequestT, **options: Unpack[CallOptions]) -> ResponseT:
         """Have the job run for ``body``, and return what it returns.
 
-        The earliest deadline of the scopes around this call travels with the request. Cancelled, the job is cancelled too, and
-        this returns when it is gone, if it runs in this process.
+        The earliest deadline of the scopes around this call travels with the request. Cancelled, the job is cancelled
+        too, and this returns when it is gone, if it runs in this process.
 
         Args:
             body: What the job is given.
@@ -64,8 +64,9 @@ class Client(Generic[RequestT, ResponseT]):
     ) -> Submission[ResponseT]:
         """Have the job run for ``body``; return as soon as the request was sent.
 
-        The work belongs to the client's block: its normal end waits for it, its end by an error cancels it, and a failure that
-        nobody looked at is raised there. With ``detached`` it belongs to nobody. Cancelled, nothing was sent.
+        The work belongs to the client's block: its normal end waits for it, its end by an error cancels it, and a
+        failure that nobody looked at is raised there. With ``detached`` it belongs to nobody. Cancelled, nothing was
+        sent.
 
         Raises:
             ProcessorStopped: The processor is gone.
@@ -85,12 +86,12 @@ class Client(Generic[RequestT, ResponseT]):
         max_in_flight: int | None = None,
         ordered: bool = False,
         time_limit: float = inf,
-    ) -> AsyncIterator[trio.abc.ReceiveChannel[Response[ResponseT]]]:
+    ) -> AsyncGenerator[trio.abc.ReceiveChannel[Response[ResponseT]]]:
         """Have the job run for each of ``bodies``; the block is given a channel of their responses.
 
-        Responses come as they are completed, or with ``ordered`` in the order of ``bodies``. Bodies are taken from the iterable
-        no faster than answers are received, so it may be endless. A Request among them is sent as it is. Leaving the block early
-        cancels what is not answered, and waits until that is gone.
+        Responses come as they are completed, or with ``ordered`` in the order of ``bodies``. Bodies are taken from the
+        iterable no faster than answers are received, so it may be endless. A Request among them is sent as it is.
+        Leaving the block early cancels what is not answered, and waits until that is gone.
 
         Args:
             bodies: What the job is given, one after another.
@@ -104,7 +105,7 @@ class Client(Generic[RequestT, ResponseT]):
         limit = 64 if max_in_flight is None else max_in_flight
         check_int("max_in_flight", limit, least=1)
         check_seconds("time_limit", time_limit)
-        if not isinstance(bodies, Iterable | AsyncIterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(bodies, Iterable | AsyncIterable):
             raise TypeError(f"bodies must be an iterable or an async iterable, got {bodies!r}")
         mapping: Mapping[RequestT, ResponseT] = Mapping(self._asking, limit, in_order=ordered)
         options: CallOptions = {} if time_limit == inf else {"time_limit": time_limit}
@@ -177,7 +178,7 @@ async def send_receive(
 @asynccontextmanager
 async def open_client(
     sender: trio.abc.SendChannel[Request[RequestT]], responses: Responses[ResponseT]
-) -> AsyncIterator[Client[RequestT, ResponseT]]:
+) -> AsyncGenerator[Client[RequestT, ResponseT]]:
     """A client for many calls, and the block that submitted work belongs to.
 
     Its normal end waits for all submitted work; its end by an error, or by being cancelled, cancels that.
@@ -190,18 +191,18 @@ async def open_client(
         JobFailed: Submitted work failed and nobody looked at its answer; several together as an ExceptionGroup.
     """
     client: Client[RequestT, ResponseT] = Client(_checked(sender), _checked_responses(responses))
-    async with open_hidden_nursery() as client._asking.nursery:  # pyright: ignore[reportPrivateUsage]  # same file
+    async with open_hidden_nursery() as client._asking.nursery:
         try:
             yield client
-            await client._wait_all()  # pyright: ignore[reportPrivateUsage]
+            await client._wait_all()
         except BaseException:
-            await client._cancel_all()  # pyright: ignore[reportPrivateUsage]
+            await client._cancel_all()
             raise
     client.raise_unread()
 
 
 def _checked(sender: trio.abc.SendChannel[Request[RequestT]]) -> trio.abc.SendChannel[Request[RequestT]]:
-    if not isinstance(sender, trio.abc.SendChannel):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(sender, trio.abc.SendChannel):
         raise TypeError(f"sender must be a channel to send into, such as processor.request_sender(), got {sender!r}")
     return sender
 

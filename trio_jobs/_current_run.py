@@ -51,8 +51,8 @@ def running() -> Runner | None:
 async def report(body: object) -> None:
     """Publish a `Progress` with ``body`` for the request that this job runs; a checkpoint that never waits for anyone.
 
-    Only receivers that subscribed with ``progress=True`` see it, and where one of them has no room its oldest Progress is
-    dropped. From a `thread_job`, call ``trio.from_thread.run(report, body)``.
+    Only receivers that subscribed with ``progress=True`` see it, and where one of them has no room its oldest Progress
+    is dropped. From a `thread_job`, call ``trio.from_thread.run(report, body)``.
 
     Raises:
         RuntimeError: It was not called from a running job.

@@ -7,9 +7,13 @@ holds code positions and text instead, so a response can be kept, broadcast to m
 from __future__ import annotations
 
 import linecache
+from collections.abc import Sequence
 from types import TracebackType
+from typing import cast
 
 import attrs
+
+from ._single_error import is_group
 
 MAX_TEXT = 4_096  # characters of a message or a note
 MAX_FRAMES = 40  # per exception: the outermost and the innermost half each
@@ -37,8 +41,8 @@ class FrameInfo:
 class ErrorInfo:
     """An exception as data: what failed, with what words, where.
 
-    Sizes are limited: a text to 4,096 characters, a traceback to 40 lines, a tree of causes and groups to 16 exceptions.
-    What was left out is said in its place.
+    Sizes are limited: a text to 4,096 characters, a traceback to 40 lines, a tree of causes and groups to 16
+    exceptions. What was left out is said in its place.
     """
 
     type_name: str
@@ -96,7 +100,7 @@ class _Describing:
         if cause is None and not error.__suppress_context__:
             cause = error.__context__
         members: tuple[BaseException, ...] = ()
-        if isinstance(error, BaseExceptionGroup):
+        if is_group(error):
             members = error.exceptions
         return ErrorInfo(
             type_name=_type_name(type(error)),
@@ -134,7 +138,8 @@ def _notes_of(error: BaseException) -> tuple[str, ...]:
     notes: object = getattr(error, "__notes__", ())
     if not isinstance(notes, list | tuple):
         return ()
-    return tuple(shorten(note) for note in notes[:MAX_RELATED] if isinstance(note, str))
+    some = cast("Sequence[object]", notes)[:MAX_RELATED]
+    return tuple(shorten(note) for note in some if isinstance(note, str))
 
 
 def shorten(text: str, limit: int = MAX_TEXT) -> str:

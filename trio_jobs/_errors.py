@@ -1,4 +1,4 @@
-"""Every exception of the package, each saying whose doing it is. Where Trio has one that means the same, it is Trio's."""
+"""Every exception of the package, each saying whose doing it is. Where one of Trio's means the same, it is used."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class JobFailed(Exception):
     """The job raised: its doing, not yours.
 
-    ``error`` is what it raised, as data. Where the job ran in this process and you waited for it in ``call``, the original
-    exception is the ``__cause__``.
+    ``error`` is what it raised, as data. Where the job ran in this process and you waited for it in ``call``, the
+    original exception is the ``__cause__``.
     """
 
     def __init__(self, error: ErrorInfo, *, request_id: str) -> None:
@@ -54,7 +54,10 @@ class ProcessorStopped(trio.BrokenResourceError):
 
 
 class Lagged(Exception):
-    """You read slower than was sent, and chose to lose the oldest: ``skipped`` items are gone, the next receive goes on."""
+    """You read slower than was sent, and chose to lose the oldest.
+
+    ``skipped`` items are gone; the next receive goes on with the oldest that is kept.
+    """
 
     def __init__(self, skipped: int) -> None:
         super().__init__(skipped)
@@ -91,13 +94,13 @@ class CallCycle(RuntimeError):
 
     def __str__(self) -> str:
         return (
-            f"this call can never start: {' -> '.join(self.cycle)}; every slot holds a job that waits for this very processor. "
-            "Raise concurrency, await the job's function directly, or split the processor"
+            f"this call can never start: {' -> '.join(self.cycle)}; every slot holds a job that waits for this very "
+            "processor. Raise concurrency, await the job's function directly, or split the processor"
         )
 
 
 class StrayCancelled(Exception):
-    """The job raised a ``Cancelled`` that nobody had asked for, such as one it had kept from an earlier cancellation."""
+    """The job raised a ``Cancelled`` that nobody had asked for, such as one it had kept from an earlier time."""
 
     def __str__(self) -> str:
         return "the job raised a trio.Cancelled although nothing had cancelled it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import trio
@@ -11,7 +11,7 @@ from ._single_error import single_error
 
 
 @asynccontextmanager
-async def open_hidden_nursery() -> AsyncIterator[trio.Nursery]:
+async def open_hidden_nursery() -> AsyncGenerator[trio.Nursery]:
     """As `trio.open_nursery`, except for the errors that leave it.
 
     An error of the block leaves as it was raised, also if it is a group. The only error of a task leaves as

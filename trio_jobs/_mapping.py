@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable
+from contextlib import suppress
 from itertools import count
 from math import inf
 from typing import Any, Generic, TypeVar
@@ -95,7 +96,7 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
 
     async def _send(self, body: Any, options: CallOptions) -> None:
         await self._slots.acquire()
-        request = body if isinstance(body, Request) else new_request(body, **options)
+        request: Request[Any] = body if isinstance(body, Request) else new_request(body, **options)
         if self._runner is not None:
             self._asking.begin_waiting(self._runner, request)
         one = _Mapped(self, self._places(), request)
@@ -127,10 +128,8 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
         self._close_if_done()
 
     def _deliver(self, response: Response[ResponseT]) -> None:
-        try:
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # nobody receives any more
             self._put.send_nowait(response)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):  # nobody receives any more
-            pass
 
     def ended(self, one: _Mapped, error: BaseException | None) -> None:
         """It will not come: those after it neither."""

@@ -248,12 +248,12 @@ class MemoryRequestSender(trio.abc.SendChannel[Request[RequestT]]):
         Raises:
             trio.WouldBlock: The buffer is full, or others wait to send.
             trio.ClosedResourceError: You closed this handle.
-            trio.BrokenResourceError: Every receiver is closed; `ProcessorStopped` if it is a processor that has stopped.
+            trio.BrokenResourceError: Every receiver is closed; `ProcessorStopped` if a processor has stopped.
             TypeError: ``value`` is not a Request.
         """
         if self._closed:
             raise trio.ClosedResourceError
-        if not isinstance(value, Request):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+        if not isinstance(value, Request):
             raise TypeError(f"a request channel carries Requests: send(Request(body)) instead of {value!r}")
         self._buffer.put_nowait(value)
 
@@ -263,7 +263,7 @@ class MemoryRequestSender(trio.abc.SendChannel[Request[RequestT]]):
 
         Raises:
             trio.ClosedResourceError: You closed this handle, maybe while this waited.
-            trio.BrokenResourceError: Every receiver is closed; `ProcessorStopped` if it is a processor that has stopped.
+            trio.BrokenResourceError: Every receiver is closed; `ProcessorStopped` if a processor has stopped.
             TypeError: ``value`` is not a Request.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -474,7 +474,10 @@ class MemoryRequestReceiver(RequestReceiver[RequestT]):
 
     @enable_ki_protection
     def close(self) -> None:
-        """Close this handle; what it has not settled comes to another. After the last, `send` raises BrokenResourceError."""
+        """Close this handle; what it has not settled comes to another.
+
+        After the last is closed, `send` raises `trio.BrokenResourceError`.
+        """
         if self._closed:
             return
         self._closed = True

@@ -1,4 +1,5 @@
-"""What travels: a request one way, its response the other, progress in between. All frozen, shared by all who receive."""
+"""What travels: a request one way, its response the other, progress in between. All frozen, shared by all who
+receive."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import enum
 from collections.abc import Mapping
 from math import inf, isnan
 from types import MappingProxyType
-from typing import Any, Generic, NoReturn, TypeAlias, TypeVar
+from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -80,7 +81,7 @@ def check_deadline(deadline: object) -> None:
 def _check_headers(headers: object) -> None:
     if not isinstance(headers, Mapping):
         raise TypeError(f"headers must be a mapping of str to str, got {headers!r}")
-    for name, value in headers.items():
+    for name, value in cast("Mapping[object, object]", headers).items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"headers must be a mapping of str to str, got {name!r}: {value!r}")
 
@@ -194,7 +195,8 @@ Response: TypeAlias = Succeeded[ResponseT] | Failed | Aborted
 
 @attrs.frozen(weakref_slot=False)
 class Interrupted:
-    """An outcome that is never published: the request goes back, and no attempt is charged. Interrupted is not failed."""
+    """An outcome that is never published: the request goes back, and no attempt is charged. Interrupted is not
+    failed."""
 
     reason: InterruptReason
     """Why."""

@@ -11,7 +11,8 @@ T = TypeVar("T")
 
 
 class AsyncValue(Protocol[T]):
-    """A value that tasks can wait for; see trio-util for all that it can do. Never an event log: readers see the latest."""
+    """A value that tasks can wait for; see trio-util for all that it can do. Never an event log: readers see the
+    latest."""
 
     @property
     def value(self) -> T:

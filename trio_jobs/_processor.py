@@ -1,13 +1,22 @@
 """The processor: it receives requests, runs each in a cancel scope of its own, and broadcasts every response.
 
-How a request travels: sender -> waiting room -> worker -> job -> broadcast -> settlement. This file ties them together and
-owns what is true of all requests at once: the life of the processor, deadlines, drain, the books.
+How a request travels: sender -> waiting room -> worker -> job -> broadcast -> settlement. This file ties them together
+and owns what is true of all requests at once: the life of the processor, deadlines, drain, the books.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Collection, Callable, Coroutine, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from math import inf
 from typing import Any, Generic, TypedDict, TypeVar, Unpack
@@ -26,7 +35,7 @@ from ._deadlines import Deadlines
 from ._errors import LeaseLost, ProcessorStopped
 from ._hidden_nursery import open_hidden_nursery
 from ._job import MISS, Job
-from ._lifecycle import ENDED, Event, ProcessorState, next_state
+from ._lifecycle import Event, ProcessorState, next_state
 from ._memory import MemoryRequestReceiver, MemoryRequestSender, RequestBuffer
 from ._message import Aborted, AbortReason, Failed, Progress, Request, Response, Succeeded
 from ._observable import AsyncValue, observable
@@ -120,16 +129,18 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
 
     Args:
         job: What to run.
-        resources: What the job is given as its second argument: a value; an async context manager, opened before the first
-            request and closed after the last answer; ``Shared(factory)``; or ``PerWorker(factory)``.
+        resources: What the job is given as its second argument: a value; an async context manager, opened before the
+            first request and closed after the last answer; ``Shared(factory)``; or ``PerWorker(factory)``.
         requests: Where requests come from; by default a buffer of its own in memory.
-        responses: Where responses go; by default a broadcast channel of its own. It is closed, or failed, with the processor.
+        responses: Where responses go; by default a broadcast channel of its own, which ends with the processor. Of a
+            channel that is given it closes its own handle.
         concurrency: How many requests run at the same time.
         gates: Asked, in this order, before a request starts.
         request_buffer_size: How many requests may wait before `send` does.
         response_buffer_size: How many responses a subscriber may be behind.
         room: With ``requests``, how many of them are claimed ahead; by default as many as run at the same time.
-        publish_limit: Seconds for which a publish waits for a slow subscriber that chose to block; after them it is cut off.
+        publish_limit: Seconds for which a publish waits for a slow subscriber that chose to block; after them it is
+            cut off. By default for ever in memory, and 60 where requests have leases.
         grace: Seconds that `drain` lets jobs run on unless told otherwise.
         cleanup_limit: Seconds for what has been cancelled to clean up.
         name: What messages call it; by default the job's name.
@@ -155,11 +166,11 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         cleanup_limit: float = 5,
         name: str | None = None,
     ) -> None:
-        if not isinstance(job, Job):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers may be untyped
+        if not isinstance(job, Job):
             raise TypeError(f"job must be a Job, put @job above the function, got {job!r}")
-        if requests is not None and not isinstance(requests, RequestReceiver):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if requests is not None and not isinstance(requests, RequestReceiver):
             raise TypeError(f"requests must be a RequestReceiver, which settles what it receives, got {requests!r}")
-        if responses is not None and not isinstance(responses, BroadcastSender):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if responses is not None and not isinstance(responses, BroadcastSender):
             raise TypeError(f"responses must come from open_broadcast_channel(...), got {responses!r}")
         check_buffer_size("concurrency", concurrency, least=1)
         check_buffer_size("request_buffer_size", request_buffer_size, least=1)
@@ -171,7 +182,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
                     "room goes with requests; without them it is the request buffer: use request_buffer_size"
                 )
         for gate in gates:
-            if not isinstance(gate, Gate):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if not isinstance(gate, Gate):
                 raise TypeError(f"gates must be a sequence of Gate, got {gate!r} in it")
         if publish_limit is None:
             publish_limit = inf if requests is None or isinstance(requests, MemoryRequestReceiver) else 60
@@ -252,7 +263,10 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         return self._responses
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
-        """Requests that failed for good or could not be run, oldest first; the last 1,000, of the processor's own buffer."""
+        """Requests that failed for good or could not be run, oldest first; the last 1,000.
+
+        With ``requests`` they lie where those came from.
+        """
         return tuple(self._buffer.dead)
 
     def statistics(self) -> ProcessorStatistics:
@@ -302,8 +316,8 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
     async def cancel(self, request_id: str) -> bool:
         """Abort a request, waiting or running, for the reason `AbortReason.OPERATOR`.
 
-        Returns when its job and all that the job started are gone: True if there was such a request, False if not, and then
-        nothing happens later either. Cancelled, the request may have been aborted.
+        Returns when its job and all that the job started are gone: True if there was such a request, False if not, and
+        then nothing happens later either. Cancelled, the request may have been aborted.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         worker = self._pool.cancel_nowait(request_id, AbortReason.OPERATOR)
@@ -360,11 +374,11 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         self._end_if_done()
 
     async def drain(self, grace: float | None = None) -> DrainReport:
-        """Stop: accept and start nothing more, let run what runs for ``grace`` seconds, then cancel it and hand it back.
+        """Stop: start nothing more, let run what runs for ``grace`` seconds, then cancel it and hand it back.
 
-        Returns at the latest after ``grace`` plus the clean-up limit, and says what was handed back and what is left: a job
-        may hang in a shield of its own, which only the end of the process ends. Cancelled, it stays on its way to its end,
-        without the time limits; call it again.
+        Returns at the latest after ``grace`` plus the clean-up limit, and says what was handed back and what is left: a
+        job may hang in a shield of its own, which only the end of the process ends. Cancelled, it stays on its way to
+        its end, without the time limits; call it again.
 
         Raises:
             TypeError, ValueError: ``grace`` is not a number of seconds, or negative.
@@ -549,7 +563,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             self._responses.fail(self._stopped_error())
         else:
             for request_id in unanswered:
-                self._responses._end_watchers(request_id, self._stopped_error())  # pyright: ignore[reportPrivateUsage]
+                self._responses._end_watchers(request_id, self._stopped_error())
             self._responses.close()
         self._ended.set()
         self._check_books()
@@ -581,7 +595,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         if self._requests is not None:
             return self._complete_slowly(request, response, cause)
         try:
-            self._responses._publish_nowait(response, cause)  # pyright: ignore[reportPrivateUsage]
+            self._responses._publish_nowait(response, cause)
         except trio.WouldBlock:
             return self._complete_slowly(request, response, cause)
         self._enter(response)
@@ -607,13 +621,13 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         with trio.move_on_after(self._publish_limit) as limit:
             self._publish_scopes.add(limit)
             try:
-                await self._responses._publish(response, cause)  # pyright: ignore[reportPrivateUsage]
+                await self._responses._publish(response, cause)
             finally:
                 self._publish_scopes.discard(limit)
         while limit.cancelled_caught:
-            self._responses._disconnect_blocking()  # pyright: ignore[reportPrivateUsage]
+            self._responses._disconnect_blocking()
             try:
-                self._responses._publish_nowait(response, cause)  # pyright: ignore[reportPrivateUsage]
+                self._responses._publish_nowait(response, cause)
             except trio.WouldBlock:
                 continue
             break
@@ -667,7 +681,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         return True
 
     def hand_back(self, request: Request[Any]) -> None:
-        """Its run was interrupted, which only happens on the way to the end: it waits again, and nothing else starts."""
+        """Its run was interrupted, as only the end of the processor does: it waits again, and nothing else starts."""
         self._room.paused = True
         self._handed_back.append(request)
         if self._requests is None:
@@ -680,7 +694,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
 
     def publish_progress(self, progress: Progress) -> None:
         """Tell those who subscribed to it."""
-        self._responses._publish_progress(progress)  # pyright: ignore[reportPrivateUsage]
+        self._responses._publish_progress(progress)
 
     def _abort_waiting(self, request: Request[Any], reason: AbortReason, accepted: float) -> None:
         """Answer a request that waits in the room, and take it out of there."""
@@ -754,11 +768,12 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
 @asynccontextmanager
 async def open_processor(
     job: Job[RequestT, ResponseT, ResourcesT], **options: Unpack[ProcessorOptions]
-) -> AsyncIterator[Processor[RequestT, ResponseT, ResourcesT]]:
+) -> AsyncGenerator[Processor[RequestT, ResponseT, ResourcesT]]:
     """Run a processor for the length of a block.
 
-    The normal end of the block closes the request side and waits until everything accepted is answered, as a nursery waits
-    for its tasks; a block that ends by an error or is cancelled drains without grace. Takes what `Processor` takes.
+    The normal end of the block closes the request side and waits until everything accepted is answered, as a nursery
+    waits for its tasks; a block that ends by an error or is cancelled drains without grace. Takes what `Processor`
+    takes.
 
     Raises:
         JobFailed: Submitted work failed and nobody looked at its answer; several together as an ExceptionGroup.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import string
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count
@@ -18,8 +18,8 @@ class Randomness:
     """Where ids and jitter come from.
 
     An id is a prefix drawn once and a counter, such as ``q7XbT3mKa41``: unique across processes and cheap, where
-    a UUID for each message would cost as much as all the rest of a queued request. With ``seed``, everything drawn is the
-    same in every run; without, the prefix comes from the operating system and is drawn anew in a forked child.
+    a UUID for each message would cost as much as all the rest of a queued request. With ``seed``, everything drawn is
+    the same in every run; without, the prefix comes from the operating system and is drawn anew in a forked child.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -47,7 +47,7 @@ class Randomness:
 
 _default = Randomness()
 _current: ContextVar[Randomness] = ContextVar("trio_jobs.randomness", default=_default)
-os.register_at_fork(after_in_child=_default._renew)  # pyright: ignore[reportPrivateUsage]  # same concept, same file
+os.register_at_fork(after_in_child=_default._renew)  # same concept, same file
 
 
 def current_randomness() -> Randomness:
@@ -56,7 +56,7 @@ def current_randomness() -> Randomness:
 
 
 @contextmanager
-def use_randomness(randomness: Randomness) -> Iterator[Randomness]:
+def use_randomness(randomness: Randomness) -> Generator[Randomness]:
     """Draw ids and jitter from ``randomness`` in this block and in the tasks started in it."""
     if not isinstance(randomness, Randomness):
         raise TypeError(f"randomness must be a Randomness, got {randomness!r}")

@@ -29,7 +29,7 @@ class _SingleError:
         raised: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if not _is_group(raised):
+        if not is_group(raised):
             return
         error = _only_error(raised)
         if error is None:
@@ -47,10 +47,11 @@ def _only_error(group: BaseExceptionGroup[BaseException]) -> BaseException | Non
     """What to raise in place of ``group``, or None if it holds several errors itself."""
     _, errors = group.split(trio.Cancelled)
     error: BaseException = group if errors is None else errors
-    while _is_group(error) and (len(error.exceptions) == 1 or errors is None):
+    while is_group(error) and (len(error.exceptions) == 1 or errors is None):
         error = error.exceptions[0]
     return None if error is errors else error
 
 
-def _is_group(error: BaseException | None) -> TypeGuard[BaseExceptionGroup[BaseException]]:
+def is_group(error: BaseException | None) -> TypeGuard[BaseExceptionGroup[BaseException]]:
+    """Whether it is an exception group; a plain isinstance leaves type checkers without its members' type."""
     return isinstance(error, BaseExceptionGroup)

@@ -16,7 +16,10 @@ ResponseT = TypeVar("ResponseT")
 
 
 class Submission(Generic[ResponseT]):
-    """Work that was asked for and goes on: wait for its answer, watch its progress, or cancel it. Made by `Client.submit`."""
+    """Work that was asked for and goes on: wait for its answer, watch its progress, or cancel it.
+
+    Made by `Client.submit` and `Processor.submit`.
+    """
 
     def __init__(
         self,
@@ -66,7 +69,8 @@ class Submission(Generic[ResponseT]):
     async def cancel(self) -> None:
         """Abort the work, and return when it is gone. Without effect on what has been answered.
 
-        Cancelled, the work may have been aborted. Where it runs in another process this asks for nothing and returns at once.
+        Cancelled, the work may have been aborted. Where it runs in another process this asks for nothing and returns at
+        once.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         self._read = True

@@ -1,7 +1,7 @@
 """Running requests: workers that come when there is work, each taking one request after another.
 
-1. Whatever a job does, it neither ends another job nor shows in it: errors stop here, a used scope and a changed context
-   are thrown away.
+1. Whatever a job does, it neither ends another job nor shows in it: errors stop here, a used scope and a changed
+   context are thrown away.
 2. A worker holds at most one request. Whoever ends it, that request is answered or handed back.
 3. At most one worker is on its way to the waiting room; it sends for the next if it finds more. A burst wakes no herd.
 4. Jobs that never yield share one budget a scheduler pass, so other tasks get their turn.
@@ -23,6 +23,7 @@ from ._error_info import ErrorInfo
 from ._errors import StrayCancelled
 from ._memory import Consumer, RequestBuffer
 from ._message import Aborted, AbortReason, Failed, Progress, Request, Response, Succeeded
+from ._single_error import is_group
 
 BUDGET = 32  # jobs a scheduler pass that do not yield, all workers together: above 16 nothing is gained (docs/figures)
 SLICE = 100e-6  # seconds of Trio's clock they may take together; in virtual time none pass, so only the budget counts
@@ -318,9 +319,11 @@ class Worker:
         return not self._context_changed()
 
     async def _finish_cancelled(self, response: Response[Any] | None, cause: BaseException | None) -> None:
-        """The scope was cancelled for the request that ran; its job has ended, with a response of its own or without."""
+        """The scope was cancelled for the request that ran; its job has ended, with a response of its own or
+        without."""
         request, reason = self.request, self.reason
-        assert request is not None and reason is not None
+        assert request is not None
+        assert reason is not None
         now = self._pool.current_time()
         self.tell_gone()
         if response is None:
@@ -336,7 +339,7 @@ class Worker:
         own: BaseException | None = None
         if isinstance(error, KeyboardInterrupt):
             raise error
-        if isinstance(error, BaseExceptionGroup):
+        if is_group(error):
             if error.subgroup(KeyboardInterrupt) is not None:
                 raise KeyboardInterrupt from error
             cancelled, own = error.split(trio.Cancelled)
@@ -345,8 +348,8 @@ class Worker:
         else:
             own = error
         if cancelled is not None and trio.current_effective_deadline() == -inf and (own is None or self.reason is None):
-            # Either it was this request that was cancelled, and nothing else was raised; or all of them are, and this one is
-            # handed back with whatever its clean-up raised.
+            # Either it was this request that was cancelled, and nothing else was raised; or all of them are, and this
+            # one is handed back with whatever its clean-up raised.
             raise cancelled
         if own is None:
             own = StrayCancelled()
@@ -354,6 +357,7 @@ class Worker:
         return self._failed(own)
 
     def _failed(self, error: BaseException) -> Failed:
+        _forget_earlier_raise(error)
         request = self.request
         assert request is not None
         notes = () if self.reason is None else (f"it was being stopped at the time: {self.reason.value}",)
@@ -395,3 +399,19 @@ class Worker:
         request = self.request
         assert request is not None
         self._pool.publish_progress(Progress(body, id=request.id))
+
+
+def _forget_earlier_raise(error: BaseException) -> None:
+    """Cut off what an exception object that is raised again and again collects: the tracebacks of its earlier jobs.
+
+    Ten thousand raises of one object leave ten thousand tracebacks in it, and all the frames in them.
+    """
+    traceback = error.__traceback__
+    if traceback is None:
+        return
+    here = traceback.tb_frame.f_code
+    while traceback.tb_next is not None:
+        if traceback.tb_next.tb_frame.f_code is here:
+            traceback.tb_next = None
+        else:
+            traceback = traceback.tb_next
