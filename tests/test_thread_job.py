@@ -397,7 +397,7 @@ async def test_no_more_threads_than_were_allowed() -> None:
         await first.entered.wait()
         nursery.start_soon(run.run, second, None)
         await wait_all_tasks_blocked()
-        assert not second.entered.is_set()
+        assert run._limiter_in_force().statistics().tasks_waiting == 1
 
         second.let_go.set()
         first.let_go.set()

@@ -68,11 +68,11 @@ class ProcessJob(DecoratedJob[RequestT_contra, ResponseT_co, ResourcesT_contra, 
 
 
 def _call_in_process(module: str, qualname: str, *arguments: Any) -> Any:
-    """What the worker process runs. The function is sent as its name, for under that name the job is found, not it."""
-    found: Any = attrgetter(qualname)(import_module(module))
-    if isinstance(found, ProcessJob):
-        found = cast("ProcessJob[Any, Any, Any, ...]", found).__wrapped__
-    return found(*arguments)
+    """What the worker process runs. A function can't be sent: under its name pickle would find the job that it became.
+
+    That job is found here, and called as the plain function.
+    """
+    return attrgetter(qualname)(import_module(module))(*arguments)
 
 
 def _find_runner() -> Callable[..., Awaitable[Any]]:

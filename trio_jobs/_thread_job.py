@@ -82,7 +82,7 @@ class _ThreadCall(Generic[T]):
         self._error: BaseException | None = None
 
     async def run(self, name: str, *, abandon_on_cancel: bool) -> None:
-        """Return when `result` is there; raise Cancelled if it never will be, or if the function gave way to it."""
+        """Return when `result` is there; raise Cancelled if nobody waits for that any more."""
         limiter = cast("trio.CapacityLimiter", self)  # Trio takes whatever has the two methods below
         try:
             await trio.to_thread.run_sync(self._in_thread, abandon_on_cancel=True, limiter=limiter, thread_name=name)
@@ -90,8 +90,7 @@ class _ThreadCall(Generic[T]):
             if abandon_on_cancel or not self._started:
                 raise
             await self._wait_gone()
-            if not self._gone.is_set() or isinstance(self._error, trio.Cancelled):
-                self._error = None
+            if not self._gone.is_set():
                 raise
 
     def result(self) -> T:
