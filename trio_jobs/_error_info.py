@@ -16,8 +16,10 @@ import attrs
 from ._single_error import is_group
 
 MAX_TEXT = 4_096  # characters of a message or a note
+MAX_NAME = 256  # characters of a type's, a file's or a function's name
 MAX_FRAMES = 40  # per exception: the outermost and the innermost half each
 MAX_RELATED = 16  # exceptions of one tree: causes, contexts and members of groups together
+MAX_BYTES = 48_000  # of all texts of one tree, in UTF-8; to say what was left out comes on top: below 64 KiB in all
 
 
 @attrs.frozen
@@ -42,7 +44,7 @@ class ErrorInfo:
     """An exception as data: what failed, with what words, where.
 
     Sizes are limited: a text to 4,096 characters, a traceback to 40 lines, a tree of causes and groups to 16
-    exceptions. What was left out is said in its place.
+    exceptions and 64 KiB. What was left out is said in its place.
     """
 
     type_name: str
@@ -60,8 +62,13 @@ class ErrorInfo:
 
     @classmethod
     def from_exception(cls, error: BaseException, *, notes: tuple[str, ...] = ()) -> ErrorInfo:
-        """Describe ``error``; no method of it that raises, loops or talks without end can do harm."""
-        return _Describing().describe(error, notes)
+        """Describe ``error``; nothing that it says, raises or refers to can do harm."""
+        try:
+            return _Describing().describe(error, notes)
+        except KeyboardInterrupt:  # meant for the program, not of the error's making
+            raise
+        except BaseException as broken:  # a job's exception may do anything, that must not fail the processor
+            return cls(_type_name(type(error)), f"<describing it raised {_type_name(type(broken))}>")
 
     def __str__(self) -> str:
         return f"{self.type_name}: {self.message}" if self.message else self.type_name
@@ -89,10 +96,11 @@ class ErrorInfo:
 
 
 class _Describing:
-    """One walk over an exception's causes and members, with what it may still spend."""
+    """One walk over an exception's causes and members, with what it may still spend; what comes first gets most."""
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
+        self._bytes_left = MAX_BYTES
 
     def describe(self, error: BaseException, notes: tuple[str, ...] = ()) -> ErrorInfo:
         self._seen.add(id(error))
@@ -103,10 +111,10 @@ class _Describing:
         if is_group(error):
             members = error.exceptions
         return ErrorInfo(
-            type_name=_type_name(type(error)),
-            message=_text_of(error),
-            frames=_frames_of(error.__traceback__),
-            notes=(*_notes_of(error), *notes),
+            type_name=self._spend(_type_name(type(error))),
+            message=self._spend(_text_of(error)),
+            frames=self._spend_on_frames(_frames_of(error.__traceback__)),
+            notes=tuple(map(self._spend, (*_notes_of(error), *notes))),
             cause=None if cause is None else self._related(cause),
             errors=tuple(info for member in members if (info := self._related(member)) is not None),
         )
@@ -116,22 +124,39 @@ class _Describing:
             return None
         if len(self._seen) == MAX_RELATED:
             self._seen.add(id(error))
-            return ErrorInfo(_type_name(type(error)), "further causes and members were left out")
+            return ErrorInfo(self._spend(_type_name(type(error))), "further causes and members were left out")
         return self.describe(error)
+
+    def _spend(self, text: str) -> str:
+        """As much of ``text`` as there is left to spend."""
+        kept = shorten(text)
+        if _size(kept) > self._bytes_left:
+            kept = shorten(text, min(MAX_TEXT, self._bytes_left // 6))  # no character takes more bytes
+        self._bytes_left = max(0, self._bytes_left - _size(kept))
+        return kept
+
+    def _spend_on_frames(self, frames: list[FrameInfo]) -> tuple[FrameInfo, ...]:
+        most = MAX_FRAMES
+        while True:
+            kept = _outermost_and_innermost(frames, most)
+            size = sum(_size(frame.filename) + _size(frame.function) for frame in kept)
+            if size <= self._bytes_left or most == 0:
+                self._bytes_left = max(0, self._bytes_left - size)
+                return tuple(kept)
+            most //= 2
 
 
 def _type_name(cls: type[BaseException]) -> str:
-    if cls.__module__ == "builtins":
-        return cls.__qualname__
-    return f"{cls.__module__}.{cls.__qualname__}"
+    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    return shorten(name, MAX_NAME)
 
 
 def _text_of(error: BaseException) -> str:
     try:
         text = str(error)
-    except Exception as broken:  # a job's exception may do anything, that must not fail the processor
-        return f"<its __str__ raised {type(broken).__name__}>"
-    return shorten(text)
+    except Exception as broken:
+        return f"<its __str__ raised {_type_name(type(broken))}>"
+    return text
 
 
 def _notes_of(error: BaseException) -> tuple[str, ...]:
@@ -139,7 +164,7 @@ def _notes_of(error: BaseException) -> tuple[str, ...]:
     if not isinstance(notes, list | tuple):
         return ()
     some = cast("Sequence[object]", notes)[:MAX_RELATED]
-    return tuple(shorten(note) for note in some if isinstance(note, str))
+    return tuple(note for note in some if isinstance(note, str))
 
 
 def shorten(text: str, limit: int = MAX_TEXT) -> str:
@@ -147,19 +172,31 @@ def shorten(text: str, limit: int = MAX_TEXT) -> str:
 
     Lone surrogates are escaped: they could not be encoded by whoever writes the text somewhere.
     """
+    text = str.__str__(text)  # a plain one: an exception may have made it of a class of its own
     if len(text) > limit:
         text = f"{text[:limit]}… ({len(text) - limit} more characters)"
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-def _frames_of(traceback: TracebackType | None) -> tuple[FrameInfo, ...]:
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _frames_of(traceback: TracebackType | None) -> list[FrameInfo]:
     frames: list[FrameInfo] = []
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        frames.append(FrameInfo(code.co_filename, traceback.tb_lineno or 0, code.co_qualname))
+        names = shorten(code.co_filename, MAX_NAME), shorten(code.co_qualname, MAX_NAME)
+        frames.append(FrameInfo(names[0], traceback.tb_lineno or 0, names[1]))
         traceback = traceback.tb_next
-    if len(frames) > MAX_FRAMES:
-        half = MAX_FRAMES // 2
-        left_out = FrameInfo(f"<{len(frames) - MAX_FRAMES} frames left out>", 0, "...")
-        frames = [*frames[:half], left_out, *frames[-half:]]
-    return tuple(frames)
+    return frames
+
+
+def _outermost_and_innermost(frames: list[FrameInfo], most: int) -> list[FrameInfo]:
+    """``frames`` if there are at most that many, else both ends of them and how many lie between."""
+    left_out = len(frames) - most
+    if left_out <= 0:
+        return frames
+    outermost = most // 2
+    between = FrameInfo(f"<{left_out} frames left out>", 0, "...")
+    return [*frames[:outermost], between, *frames[len(frames) - (most - outermost) :]]
