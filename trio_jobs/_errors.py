@@ -1,4 +1,7 @@
-"""Every exception of the package, each saying whose doing it is. Where one of Trio's means the same, it is used."""
+"""Every exception of the package, each saying whose doing it is. Where one of Trio's means the same, it is used.
+
+What an exception is made of is positional, and is what it passes on as its arguments: so it can be copied and pickled.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ class JobFailed(Exception):
     original exception is the ``__cause__``.
     """
 
-    def __init__(self, error: ErrorInfo, *, request_id: str) -> None:
+    def __init__(self, error: ErrorInfo, request_id: str) -> None:
         super().__init__(error, request_id)
         self.error = error
         self.request_id = request_id
@@ -29,7 +32,7 @@ class JobFailed(Exception):
 class JobAborted(Exception):
     """The request was stopped, waiting or running: by its caller, an operator, or because a sibling failed."""
 
-    def __init__(self, reason: str, *, request_id: str) -> None:
+    def __init__(self, reason: str, request_id: str) -> None:
         super().__init__(reason, request_id)
         self.reason = reason
         self.request_id = request_id
@@ -41,7 +44,7 @@ class JobAborted(Exception):
 class JobTooSlow(trio.TooSlowError):
     """The request's own deadline passed while it waited or ran."""
 
-    def __init__(self, *, request_id: str) -> None:
+    def __init__(self, request_id: str) -> None:
         super().__init__(request_id)
         self.request_id = request_id
 
@@ -113,7 +116,7 @@ class ConservationError(RuntimeError):
 class MissingExtra(ImportError):
     """Something needs a package that comes with an extra which is not installed."""
 
-    def __init__(self, what: str, *, extra: str) -> None:
+    def __init__(self, what: str, extra: str) -> None:
         super().__init__(what, extra)
         self.what = what
         self.extra = extra

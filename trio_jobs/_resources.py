@@ -136,8 +136,14 @@ async def _open_pool(pool: Pool[T], cleanup_limit: float) -> AsyncGenerator[Pool
             error = its_own
         await pool.close(cleanup_limit)
     error = pool.error_to_raise(error)
-    if error is not None:
-        _raise_as_it_is(error)
+    if error is None:
+        return
+    context = error.__context__
+    try:
+        raise error
+    finally:
+        error.__context__ = context  # Python has just put there what is being handled
+        del error, context  # they would hold this frame, and this frame them
 
 
 class Pool(Generic[T]):
@@ -392,13 +398,3 @@ def _split(error: BaseException) -> tuple[BaseException | None, BaseException | 
 
 def _noted(error: BaseException) -> str:
     return f"closing the resources raised as well:\n{ErrorInfo.from_exception(error).traceback}"
-
-
-def _raise_as_it_is(error: BaseException) -> None:
-    """Raise ``error`` without adding what is being handled to its context."""
-    context = error.__context__
-    try:
-        raise error
-    finally:
-        error.__context__ = context
-        del error  # it would hold this frame, and this frame it
