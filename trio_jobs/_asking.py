@@ -8,14 +8,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from math import inf
 from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar, cast
 
 import outcome
 import trio
-from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, reschedule
+from trio.lowlevel import (
+    Abort,
+    RaiseCancelT,
+    Task,
+    checkpoint_if_cancelled,
+    current_task,
+    reschedule,
+    wait_task_rescheduled,
+)
 
 from ._arguments import check_seconds
 from ._broadcast import BroadcastSender
@@ -24,6 +32,7 @@ from ._current_run import Runner, running
 from ._errors import CallCycle, ProcessorStopped
 from ._memory import RequestBuffer
 from ._message import NO_HEADERS, Aborted, AbortReason, Progress, Request, Response
+from ._randomness import randomness_in_force
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -69,7 +78,8 @@ def new_request(
     runner = running()
     parent = None if runner is None else runner.request
     if parent is None:
-        return Request(body, key=key, priority=priority, deadline=deadline, headers=headers)
+        new_id = randomness_in_force.get().new_id()
+        return Request(body, id=new_id, key=key, priority=priority, deadline=deadline, headers=headers)
     return Request(
         body,
         key=key,
@@ -96,21 +106,36 @@ class Sink(Protocol):
 class Call:
     """An answer that one task waits for."""
 
-    __slots__ = ("answer", "error", "raise_cancel", "task")
+    __slots__ = ("_asking", "_raise_cancel", "_request", "answer", "error", "since", "task")
 
-    def __init__(self) -> None:
+    def __init__(self, asking: Asking[Any, Any], request: Request[Any]) -> None:
+        self._asking = asking
+        self._request = request
         self.task: Task | None = None
-        self.raise_cancel: RaiseCancelT | None = None
-        self.answer: tuple[Response[Any], BaseException | None] | None = None
+        """Who waits; while it is still on its way from sending, nobody."""
+        self.since = 0.0
+        """When it began to wait."""
+        self._raise_cancel: RaiseCancelT | None = None
+        self.answer: Answer[Any] | None = None
         self.error: ProcessorStopped | None = None
+
+    def abort(self, raise_cancel: RaiseCancelT) -> Abort:
+        """The task is cancelled: at once if no job runs for it, else when that job is gone."""
+        asking, request = self._asking, self._request
+        asking.unwatch(request, self)
+        if not asking.cancel(request, self.since):
+            return Abort.SUCCEEDED
+        asking.watch(request, self)
+        self._raise_cancel = raise_cancel
+        return Abort.FAILED
 
     def deliver(self, item: Response[Any], cause: BaseException | None) -> None:
         """It is there: wake who waits, or keep it for a task that is still on its way back from sending."""
         task, self.task = self.task, None
         if task is None:
             self.answer = item, cause
-        elif self.raise_cancel is not None and type(item) is Aborted:
-            reschedule(task, outcome.capture(self.raise_cancel))
+        elif self._raise_cancel is not None and type(item) is Aborted:
+            reschedule(task, outcome.capture(self._raise_cancel))
         else:
             reschedule(task, outcome.Value((item, cause)))
 
@@ -120,8 +145,8 @@ class Call:
         task, self.task = self.task, None
         if task is None:
             self.error = gone
-        elif self.raise_cancel is not None:
-            reschedule(task, outcome.capture(self.raise_cancel))
+        elif self._raise_cancel is not None:
+            reschedule(task, outcome.capture(self._raise_cancel))
         else:
             reschedule(task, outcome.Error(gone))
 
@@ -145,53 +170,57 @@ class Asking(Generic[RequestT, ResponseT]):
         self._responses = responses
         self._broadcast = _broadcast_of(responses)
         self._buffer: RequestBuffer[RequestT] | None = getattr(sender, "buffer", None)
+        self._send_nowait: Callable[[Request[RequestT]], None] | None = getattr(sender, "send_nowait", None)
         self.nursery: trio.Nursery | None = None
         """Of the block around it; where the processor is elsewhere, it waits for answers there."""
+
+    def watch(self, request: Request[Any], sink: Sink) -> None:
+        """Give ``sink`` the answer to ``request`` as soon as it is published in this process."""
+        assert self._broadcast is not None
+        self._broadcast._watch(request.id, sink)
+
+    def unwatch(self, request: Request[Any], sink: Sink) -> None:
+        """Do not give it any more."""
+        assert self._broadcast is not None
+        self._broadcast._unwatch(request.id, sink)
+
+    async def ask_in_job(self, request: Request[RequestT]) -> Answer[ResponseT]:
+        """As `ask`, for a job that runs here: it might wait for itself."""
+        runner = running()
+        assert runner is not None
+        with self.waiting_for(runner, request):
+            return await self.ask(request)
 
     async def ask(self, request: Request[RequestT]) -> Answer[ResponseT]:
         """Send ``request`` and wait for its answer, in one go: with room for it that is a single checkpoint."""
         broadcast = self._broadcast
         if broadcast is None:
             return await self._ask_elsewhere(request), None
-        await trio.lowlevel.checkpoint_if_cancelled()
-        runner = running()
-        if runner is None:
-            return await self._ask_here(request, broadcast)
-        with self.waiting_for(runner, request):
-            return await self._ask_here(request, broadcast)
-
-    async def _ask_here(self, request: Request[RequestT], broadcast: BroadcastSender[Any]) -> Answer[ResponseT]:
-        call = Call()
-        request_id = request.id
-        broadcast._watch(request_id, call)
+        await checkpoint_if_cancelled()
+        call = Call(self, request)
+        broadcast._watch(request.id, call)
         try:
-            try:
-                self._sender.send_nowait(request)  # type: ignore[attr-defined]
-            except trio.WouldBlock:
+            if self._send_nowait is None:
                 await self._sender.send(request)
+            else:
+                try:
+                    self._send_nowait(request)
+                except trio.WouldBlock:
+                    await self._sender.send(request)
             if call.answer is not None:
                 return call.answer
             if call.error is not None:
                 raise call.error
-            return await self._park(request, call, broadcast)
+            call.since = self._current_time()
+            call.task = current_task()
+            answer: Answer[ResponseT] = await wait_task_rescheduled(call.abort)
         except BaseException:
-            broadcast._unwatch(request_id, call)
-            raise
-
-    async def _park(self, request: Request[RequestT], call: Call, broadcast: BroadcastSender[Any]) -> Answer[ResponseT]:
-        since = trio.current_time()
-        call.task = current_task()
-
-        def abort(raise_cancel: RaiseCancelT) -> Abort:
             broadcast._unwatch(request.id, call)
-            if self.cancel(request, since):
-                broadcast._watch(request.id, call)
-                call.raise_cancel = raise_cancel
-                return Abort.FAILED
-            return Abort.SUCCEEDED
-
-        answer: Answer[ResponseT] = await trio.lowlevel.wait_task_rescheduled(abort)
+            raise
         return answer
+
+    def _current_time(self) -> float:
+        return trio.current_time() if self._buffer is None else self._buffer.current_time()
 
     async def _ask_elsewhere(self, request: Request[RequestT]) -> Response[ResponseT]:
         """Where there is no broadcast of ours to look into: a subscription for one answer."""

@@ -50,11 +50,13 @@ class Client(Generic[RequestT, ResponseT]):
             ProcessorStopped: The processor is gone and will not answer.
             CallCycle: This is called in a job, and can never start.
         """
-        response, cause = await self._asking.ask(new_request(body, **options))
+        request = new_request(body, **options)
+        if request.parent_id is None:
+            response, cause = await self._asking.ask(request)
+        else:
+            response, cause = await self._asking.ask_in_job(request)
         if isinstance(response, Aborted) and trio.current_effective_deadline() <= trio.current_time():
-            await (
-                trio.lowlevel.checkpoint()
-            )  # the deadline was that of a scope around us: it is for the scope to say so
+            await trio.lowlevel.checkpoint()  # the deadline was that of a scope around: it is for the scope to say so
         if cause is not None and isinstance(response, Failed):
             raise JobFailed(response.error, request_id=response.id) from cause
         return response.unwrap()

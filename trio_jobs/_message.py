@@ -13,7 +13,7 @@ import attrs
 
 from ._error_info import ErrorInfo
 from ._errors import JobAborted, JobFailed, JobTooSlow
-from ._randomness import current_randomness
+from ._randomness import randomness_in_force
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -25,7 +25,7 @@ NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 def new_id() -> str:
     """An id from the randomness in force: unique across processes unless seeded."""
-    return current_randomness().new_id()
+    return randomness_in_force.get().new_id()
 
 
 @attrs.frozen(weakref_slot=False)

@@ -205,14 +205,14 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             open_broadcast_channel(response_buffer_size) if responses is None else responses.clone()
         )
         self._responses_are_ours = responses is None
-        self._pool = WorkerPool(self.name, self._buffer, self)
         self._ledger = Ledger()
+        self._pool = WorkerPool(self.name, self._buffer, self, self._ledger)
         self._deadlines = Deadlines()
         self._alarm = trio.CancelScope()
         self._alarm_at = -inf
         self._receiving = trio.CancelScope()
         self._requests_ended = requests is None
-        self._room_has_space = trio.Event()
+        self._room_left = trio.Event()
         self._publish_scopes: set[trio.CancelScope] = set()
         self._settle_scopes: set[trio.CancelScope] = set()
         self._nursery: trio.Nursery | None = None
@@ -223,7 +223,9 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         self._failure: BaseException | None = None
         self.state: AsyncValue[ProcessorState] = observable(ProcessorState.NEW)
         self._own_sender: MemoryRequestSender[RequestT] = MemoryRequestSender(self._buffer)
-        self._own_client: Client[RequestT, ResponseT] | None = None
+        self._client: Client[RequestT, ResponseT] | None = None
+        if requests is None:
+            self._client = Client(self._own_sender, self._responses)
 
     def __repr__(self) -> str:
         running = f"{len(self._pool.running)}/{self._room.concurrency}"
@@ -292,15 +294,17 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
 
     # --- asking for work
 
-    async def call(self, body: RequestT, **options: Unpack[CallOptions]) -> ResponseT:
-        """Run the job for ``body`` and return what it returns; see `Client.call`."""
-        return await self._client.call(body, **options)
+    # Plain functions that return the client's coroutine: one of their own would cost something at every step.
 
-    async def submit(
+    def call(self, body: RequestT, **options: Unpack[CallOptions]) -> Coroutine[Any, Any, ResponseT]:
+        """Run the job for ``body`` and return what it returns; see `Client.call`."""
+        return (self._client or self._open_client()).call(body, **options)
+
+    def submit(
         self, body: RequestT, *, detached: bool = False, **options: Unpack[CallOptions]
-    ) -> Submission[ResponseT]:
+    ) -> Coroutine[Any, Any, Submission[ResponseT]]:
         """Have the job run for ``body`` and go on at once; see `Client.submit`."""
-        return await self._client.submit(body, detached=detached, **options)
+        return (self._client or self._open_client()).submit(body, detached=detached, **options)
 
     def map(
         self,
@@ -311,7 +315,11 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         time_limit: float = inf,
     ) -> AbstractAsyncContextManager[trio.abc.ReceiveChannel[Response[ResponseT]]]:
         """Run the job for each of many bodies; see `Client.map`."""
-        return self._client.map(bodies, max_in_flight=max_in_flight, ordered=ordered, time_limit=time_limit)
+        return (self._client or self._open_client()).map(bodies, max_in_flight=max_in_flight, ordered=ordered, time_limit=time_limit)
+
+    def _open_client(self) -> Client[RequestT, ResponseT]:
+        self._client = Client(self.request_sender(), self._responses)
+        return self._client
 
     async def cancel(self, request_id: str) -> bool:
         """Abort a request, waiting or running, for the reason `AbortReason.OPERATOR`.
@@ -329,13 +337,6 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             self._abort_waiting(waiting.request, AbortReason.OPERATOR, waiting.accepted)
         await trio.lowlevel.cancel_shielded_checkpoint()
         return waiting is not None
-
-    @property
-    def _client(self) -> Client[RequestT, ResponseT]:
-        if self._own_client is None:
-            sender = self._own_sender if self._requests is None else self.request_sender()
-            self._own_client = Client(sender, self._responses)
-        return self._own_client
 
     # --- life
 
@@ -368,6 +369,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         if self.state.value is not ProcessorState.FINISHING:
             return
         self._buffer.refuse(lambda: None if running() is not None else self._stopped_error())
+        self._pool.closing = True
         self._receiving.cancel(reason="the processor is finishing")
         self._room.paused = False
         self._pool.wake()
@@ -420,14 +422,15 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             await self._close()
             raise
         await self._close()
-        if self._own_client is not None:
-            self._own_client.raise_unread()
+        if self._client is not None:
+            self._client.raise_unread()
 
     async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
         self._buffer.current_time = trio.lowlevel.current_clock().current_time
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(self._watch_times)
             if self._requests is not None:
+                self._pool.on_taken = self._room_was_left
                 self._nursery.start_soon(self._fetch, self._requests)
             self._advance(Event.OPENED)
             task_status.started()
@@ -471,13 +474,12 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             while True:
                 await self.state.wait_value(lambda state: state is not ProcessorState.PAUSED)
                 while len(self._room) >= self._room_size:
-                    self._room_has_space = trio.Event()
-                    await self._room_has_space.wait()
+                    self._room_left = trio.Event()
+                    await self._room_left.wait()
                 try:
                     request = await requests.receive()
                 except trio.EndOfChannel:
                     break
-                self._ledger.claimed += 1
                 self._buffer.put_nowait(request)
         self._requests_ended = True
         if self.state.value in (ProcessorState.RUNNING, ProcessorState.PAUSED):
@@ -498,6 +500,10 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             if self._room.next_time <= now:
                 self._room.wake(now)
 
+    def _room_was_left(self) -> None:
+        """There is room for one more."""
+        self._room_left.set()
+
     def _set_alarm(self, time: float) -> None:
         if time < self._alarm_at:
             self._alarm_at = self._alarm.deadline = time
@@ -514,6 +520,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
 
     def _stop_accepting(self) -> None:
         self._room.paused = True
+        self._pool.closing = True
         self._buffer.refuse(self._stopped_error)
         self._receiving.cancel(reason="the processor is draining")
         if not self._pool.running and not self._pool.publishing:
@@ -570,8 +577,10 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
 
     async def _release_all(self, requests: RequestReceiver[RequestT]) -> None:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + self._cleanup_limit):
-            waiting = list(self._room)
-            for request in waiting:
+            interrupted = {request.id for request in self._handed_back}
+            for request in list(self._room):
+                if request.id not in interrupted:
+                    self._ledger.claimed += 1
                 await requests.release(request)
                 self._ledger.released += 1
 
@@ -598,9 +607,12 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             self._responses._publish_nowait(response, cause)
         except trio.WouldBlock:
             return self._complete_slowly(request, response, cause)
-        self._enter(response)
-        if type(response) is Failed:
-            self._buffer.bury(request, str(response.error))
+        if type(response) is Succeeded:
+            self._ledger.succeeded += 1
+        else:
+            self._enter(response)
+            if isinstance(response, Failed):
+                self._buffer.bury(request, str(response.error))
         return None
 
     async def _complete_slowly(
@@ -665,20 +677,12 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         else:
             self._ledger.aborted += 1
 
-    @enable_ki_protection
-    def may_run(self, request: Request[Any], now: float, accepted: float) -> bool:
-        """Whether to run what has just left the waiting room; if not, it is seen to here."""
-        if self._requests is None:
-            self._ledger.claimed += 1
-        else:
-            self._room_has_space.set()
-        if request.deadline <= now:
-            self._answer_unstarted(request, AbortReason.DEADLINE, now - accepted)
-            return False
+    def refuse(self, request: Request[Any], waited: float) -> None:
+        """It is not run: its deadline has passed, or another of its id runs."""
         if request.id in self._pool.running or request.id in self._pool.publishing:
             self._reject(request, "a request of the same id runs already")
-            return False
-        return True
+        else:
+            self._answer_unstarted(request, AbortReason.DEADLINE, waited)
 
     def hand_back(self, request: Request[Any]) -> None:
         """Its run was interrupted, as only the end of the processor does: it waits again, and nothing else starts."""
@@ -689,7 +693,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         self._buffer.give_back(request)
 
     def all_done(self) -> None:
-        """Nothing runs, nothing is being published."""
+        """Nothing runs, nothing is being published, and it is on its way to its end."""
         self._end_if_done()
 
     def publish_progress(self, progress: Progress) -> None:
@@ -699,10 +703,8 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
     def _abort_waiting(self, request: Request[Any], reason: AbortReason, accepted: float) -> None:
         """Answer a request that waits in the room, and take it out of there."""
         self._buffer.drop(request.id)
-        if self._requests is None:
-            self._ledger.claimed += 1
-        else:
-            self._room_has_space.set()
+        self._ledger.claimed += 1
+        self._room_was_left()
         self._answer_unstarted(request, reason, self._buffer.current_time() - accepted)
         self._end_if_done()
 
@@ -733,7 +735,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             await rest
         finally:
             del self._pool.publishing[request.id]
-            self._end_if_done()
+            self._pool.tell_if_done()
 
     # --- called by the channel that requests come through
 

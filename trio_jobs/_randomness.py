@@ -46,13 +46,13 @@ class Randomness:
 
 
 _default = Randomness()
-_current: ContextVar[Randomness] = ContextVar("trio_jobs.randomness", default=_default)
+randomness_in_force: ContextVar[Randomness] = ContextVar("trio_jobs.randomness", default=_default)
 os.register_at_fork(after_in_child=_default._renew)  # same concept, same file
 
 
 def current_randomness() -> Randomness:
     """The source in force here: what `use_randomness` set, else the process's own."""
-    return _current.get()
+    return randomness_in_force.get()
 
 
 @contextmanager
@@ -60,8 +60,8 @@ def use_randomness(randomness: Randomness) -> Generator[Randomness]:
     """Draw ids and jitter from ``randomness`` in this block and in the tasks started in it."""
     if not isinstance(randomness, Randomness):
         raise TypeError(f"randomness must be a Randomness, got {randomness!r}")
-    token = _current.set(randomness)
+    token = randomness_in_force.set(randomness)
     try:
         yield randomness
     finally:
-        _current.reset(token)
+        randomness_in_force.reset(token)

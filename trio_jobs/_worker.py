@@ -23,6 +23,7 @@ from ._error_info import ErrorInfo
 from ._errors import StrayCancelled
 from ._memory import Consumer, RequestBuffer
 from ._message import Aborted, AbortReason, Failed, Progress, Request, Response, Succeeded
+from ._settlement import Ledger
 from ._single_error import is_group
 
 BUDGET = 32  # jobs a scheduler pass that do not yield, all workers together: above 16 nothing is gained (docs/figures)
@@ -44,12 +45,12 @@ class Owner(Protocol):
         """The run was interrupted: the request is to be run again."""
         ...
 
-    def may_run(self, request: Request[Any], now: float, accepted: float) -> bool:
-        """Whether to run it at all; if not, its owner has seen to it."""
+    def refuse(self, request: Request[Any], waited: float) -> None:
+        """It is not run: its deadline has passed, or another of its id runs. See to it otherwise."""
         ...
 
     def all_done(self) -> None:
-        """A request was finished and nothing runs any more."""
+        """Nothing runs any more; told once `WorkerPool.closing` is set."""
         ...
 
     def publish_progress(self, progress: Progress) -> None:
@@ -60,8 +61,9 @@ class Owner(Protocol):
 class WorkerPool:
     """The workers of one processor and the requests they run."""
 
-    def __init__(self, name: str, buffer: RequestBuffer[Any], owner: Owner) -> None:
+    def __init__(self, name: str, buffer: RequestBuffer[Any], owner: Owner, ledger: Ledger) -> None:
         self.name = name
+        self.ledger = ledger
         self.running: dict[str, Worker] = {}
         self.publishing: dict[str, Request[Any]] = {}
         """Jobs that have ended and whose responses wait for a slow subscriber, or for their settlement."""
@@ -74,6 +76,10 @@ class WorkerPool:
         self._idle: dict[Task, None] = {}  # last in, first out: the warmest worker first
         self._alive = 0
         self._on_its_way = False
+        self.on_taken: Callable[[], object] | None = None
+        """Called when a request has left the waiting room, for whoever fills it."""
+        self.closing = False
+        """Whether its owner waits for the end of all that runs."""
         self.stopping = False
         self._stopped = trio.Event()
         self._nursery: trio.Nursery | None = None
@@ -131,20 +137,26 @@ class WorkerPool:
             self._context.copy().run(self._nursery.start_soon, worker.work)
 
     @enable_ki_protection
-    def start(self, worker: Worker) -> Request[Any] | None:
+    def start(self, worker: Worker, now: float) -> Request[Any] | None:
         """Give ``worker`` the next request that may start; None if there is none."""
+        running = self.running
         while True:
-            now = self.current_time()
             request = self._buffer.take(now)
             if request is None:
                 return None
-            if self._owner.may_run(request, now, self._room.accepted):
+            self.ledger.claimed += 1
+            if self.on_taken is not None:
+                self.on_taken()
+            waited = now - self._room.accepted
+            request_id = request.id
+            if request.deadline > now and request_id not in running and request_id not in self.publishing:
                 break
             self._room.finished(request, now)
-        self.running[request.id] = worker
+            self._owner.refuse(request, waited)
+        running[request_id] = worker
         worker.request = request
         worker.started = now
-        worker.waited = now - self._room.accepted
+        worker.waited = waited
         current_run.set((worker, request))
         self.ticks += 1
         if not self._on_its_way and self._room.may_start:
@@ -165,8 +177,8 @@ class WorkerPool:
             self.publishing[request.id] = request
             return self._finish_slowly(request, rest)
         self._room.finished(request, now)
-        if not self.running and not self.publishing:
-            self._owner.all_done()
+        if self.closing:
+            self.tell_if_done()
         return None
 
     async def _finish_slowly(self, request: Request[Any], rest: Coroutine[Any, Any, None]) -> None:
@@ -175,8 +187,7 @@ class WorkerPool:
         finally:
             del self.publishing[request.id]
             self._room.finished(request, self.current_time())
-            if not self.running and not self.publishing:
-                self._owner.all_done()
+            self.tell_if_done()
 
     def ended(self, worker: Worker) -> None:
         """The task of ``worker`` is over."""
@@ -188,10 +199,14 @@ class WorkerPool:
             self._room.finished(request, self.current_time())
             self._owner.hand_back(request)
         worker.tell_gone()
-        if not self.running and not self.publishing:
-            self._owner.all_done()
-        elif self._room.may_start:
+        self.tell_if_done()
+        if self._room.may_start:
             self.wake()
+
+    def tell_if_done(self) -> None:
+        """Tell an owner that waits for it that nothing runs and nothing is being published."""
+        if self.closing and not self.running and not self.publishing:
+            self._owner.all_done()
 
     async def idle(self) -> None:
         """Wait to be sent for."""
@@ -285,36 +300,39 @@ class Worker:
         cause: BaseException | None = None
         self.scope = trio.CancelScope()
         self.reason = None
+        now = pool.current_time()
         with self.scope:
             while True:
-                request = pool.start(self)
+                request = pool.start(self, now)
                 if request is None:
                     if pool.stopping:
                         return False
                     await pool.idle()
                     pool.arrived()
+                    now = pool.current_time()
                     continue
                 tick = pool.ticks
                 try:
                     value = await run_job(request.body)
                 except BaseException as error:  # the job's errors end here, our own cancellation passes
                     response, cause = self._failure(error), error
-                    ended = pool.current_time()
+                    now = pool.current_time()
                 else:
-                    ended = pool.current_time()
-                    response = Succeeded(
-                        value, id=request.id, attempt=request.attempt, waited=self.waited, ran=ended - self.started
-                    )
+                    now = pool.current_time()
+                    ran = now - self.started
+                    response = Succeeded(value, id=request.id, attempt=request.attempt, waited=self.waited, ran=ran)
                 if self.reason is not None:
                     break
-                rest = pool.finish(self, response, cause, ended)
-                request = response = cause = None  # an idle worker must not keep the last ones alive
+                rest = pool.finish(self, response, cause, now)
+                request = value = response = cause = None  # an idle worker must not keep the last ones alive
                 if rest is not None:
                     await rest
+                    now = pool.current_time()
                 if self._context_changed():
                     return False
-                if pool.ticks == tick and pool.must_yield(ended - self.started):
+                if pool.ticks == tick and pool.must_yield(now - self.started):
                     await pool.let_others_run()
+                    now = pool.current_time()
         await self._finish_cancelled(response, cause)
         return not self._context_changed()
 
