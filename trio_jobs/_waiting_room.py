@@ -82,38 +82,32 @@ class Waiting(NamedTuple):
     """Since when, on Trio's clock."""
 
 
-class _Line:
+class _Line(deque[Request[Any]]):
     """Requests first in, first out, with the times at which they were accepted.
 
-    The times are packed doubles: as objects they would add a sixth to the memory of a million waiting requests.
+    The times are packed doubles: as objects they would add a sixth to the memory of a million waiting requests. A deque
+    itself, since whether it is empty is asked for every request that starts.
     """
 
-    __slots__ = ("_gone", "_requests", "_times", "accepted")
+    __slots__ = ("_gone", "_times", "accepted")
 
     def __init__(self) -> None:
-        self._requests: deque[Request[Any]] = deque()
+        super().__init__()
         self._times = array("d")
         self._gone = 0  # how many of the times at the beginning belong to requests that have left
         self.accepted = 0.0
 
-    def __len__(self) -> int:
-        return len(self._requests)
-
     def waiting(self) -> Iterator[Waiting]:
-        return map(Waiting, self._requests, islice(self._times, self._gone, None))
+        return map(Waiting, self, islice(self._times, self._gone, None))
 
-    @property
-    def first(self) -> Request[Any]:
-        """The first, which stays."""
-        return self._requests[0]
-
-    def append(self, request: Request[Any], accepted: float) -> None:
-        self._requests.append(request)
+    def put(self, request: Request[Any], accepted: float) -> None:
+        """To its end."""
+        self.append(request)
         self._times.append(accepted)
 
-    def pop(self) -> Request[Any]:
+    def take(self) -> Request[Any]:
         """The first; when it was accepted is in ``accepted`` then."""
-        request = self._requests.popleft()
+        request = self.popleft()
         gone = self._gone
         self.accepted = self._times[gone]
         self._gone = gone = gone + 1
@@ -126,11 +120,11 @@ class _Line:
         """Take out those of this id, at most so many; return how many there were. It visits all."""
         removed = 0
         for _ in range(len(self)):
-            request = self.pop()
+            request = self.take()
             if removed < most and request.id == request_id:
                 removed += 1
             else:
-                self.append(request, self.accepted)
+                self.put(request, self.accepted)
         return removed
 
 
@@ -171,7 +165,8 @@ class WaitingRoom:
         self._timed: list[tuple[float, int, _Group | Waiting]] = []
         self._sweep_at = _SWEEP_FROM
         self._sequence = count().__next__
-        self._size = 0
+        self.size = 0
+        """How many wait."""
         self._dropped: dict[str, int] = {}  # ids and how many of each are to be skipped when their turn comes
         self._index: dict[str, Waiting] | None = None  # made by the first look-up of an id; most rooms never need it
         for gate in self._gates:
@@ -179,7 +174,7 @@ class WaitingRoom:
 
     def __len__(self) -> int:
         """How many wait."""
-        return self._size
+        return self.size
 
     def __iter__(self) -> Iterator[Request[Any]]:
         """Those who wait, for a person to look at: it visits all of them."""
@@ -218,7 +213,7 @@ class WaitingRoom:
     def add(self, request: Request[Any], now: float) -> None:
         """Accept ``request``: it waits behind the others."""
         self._remember(request, now)
-        self._line.append(request, now)
+        self._line.put(request, now)
 
     def give_back(self, request: Request[Any], now: float, delay: float = 0) -> None:
         """It was taken and not answered: it waits again, before those who came later, after ``delay`` seconds."""
@@ -226,20 +221,20 @@ class WaitingRoom:
         if delay > 0:
             self._watch(now + delay, Waiting(request, now))
         else:
-            self._back.append(request, now)
+            self._back.put(request, now)
 
     def take(self, now: float) -> Request[Any] | None:
         """The next that may start, which it thereby does; None if nobody may. Call `finished` when it has ended."""
         if self.running >= self.concurrency or self.paused or self._shut is not None:
             return None
         while line := (self._line_of_freed() if self._freed else None) or self._back or self._line:
-            if self._dropped and self._was_dropped(line.first.id):
-                line.pop()
+            if self._dropped and self._was_dropped(line[0].id):
+                line.take()
             elif self._gates and self._keep_first(line, now):
                 if self._shut is not None:
                     break
             else:
-                request = line.pop()
+                request = line.take()
                 self.accepted = line.accepted
                 if self._freed:
                     self._line_of_freed()  # `may_start` counts on it that none of them is empty
@@ -272,7 +267,7 @@ class WaitingRoom:
             if isinstance(one, _Group):
                 self._free(one.place)
             else:
-                self._back.append(*one)
+                self._back.put(*one)
         if woken:
             self.on_ready()
 
@@ -286,7 +281,7 @@ class WaitingRoom:
         if self._index is not None:
             return self._index.get(request_id)
         index = {one.request.id: one for one in self._everyone()}
-        if len(index) == self._size:  # else two have one id, and a table could not say whether the other still waits
+        if len(index) == self.size:  # else two have one id, and a table could not say whether the other still waits
             self._index = index
         return index.get(request_id)
 
@@ -312,7 +307,7 @@ class WaitingRoom:
     def _remember(self, request: Request[Any], now: float) -> None:
         if self._dropped and request.id in self._dropped:
             self._remove_dropped(request.id)
-        self._size += 1
+        self.size += 1
         if self._index is not None:
             if request.id in self._index:
                 self._index = None
@@ -320,7 +315,7 @@ class WaitingRoom:
                 self._index[request.id] = Waiting(request, now)
 
     def _forget(self, request_id: str) -> None:
-        self._size -= 1
+        self.size -= 1
         if self._index is not None:
             del self._index[request_id]
 
@@ -346,7 +341,7 @@ class WaitingRoom:
 
     def _keep_first(self, line: _Line, now: float) -> bool:
         """Ask about the first of ``line``; whether a gate keeps it, and it is seen to."""
-        request = line.first
+        request = line[0]
         for gate in self._gates:
             hold = gate.ask(request, now)
             if hold is not None:
@@ -362,8 +357,8 @@ class WaitingRoom:
             group.freed = False
             self._freed.popleft()
         else:
-            request = line.pop()
-            group.line.append(request, line.accepted)
+            request = line.take()
+            group.line.put(request, line.accepted)
         group.why = hold.why
         if hold.until < group.until:
             group.until = hold.until
