@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from math import inf
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
@@ -15,7 +16,7 @@ import outcome
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, Task, current_task, enable_ki_protection, reschedule
 
-from ._arguments import check_buffer_size
+from ._arguments import check_buffer_size, check_seconds
 from ._channel import DeadLetter, RequestReceiver
 from ._errors import LeaseLost
 from ._message import AbortReason, Request
@@ -57,7 +58,7 @@ class RequestBuffer(Generic[RequestT]):
         self.open_senders = 0
         self.open_receivers = 0
         self.sending: OrderedDict[Task, tuple[Request[RequestT], MemoryRequestSender[RequestT]]] = OrderedDict()
-        self.receiving: OrderedDict[Task, MemoryRequestReceiver[RequestT]] = OrderedDict()
+        self.receiving: OrderedDict[Task, tuple[MemoryRequestReceiver[RequestT], trio.CancelScope]] = OrderedDict()
         self.dead: deque[DeadLetter] = deque(maxlen=MAX_DEAD_LETTERS)
         self.dead_count = 0
         self.unsettled = 0
@@ -67,6 +68,7 @@ class RequestBuffer(Generic[RequestT]):
         """Processors that receive through a handle."""
         self.current_time: Callable[[], float] = trio.current_time
         self._refusal: Callable[[], Exception | None] | None = None
+        self._watching = trio.CancelScope()  # of the first in line, its deadline is when something delayed is due
 
     def statistics(self) -> RequestChannelStatistics:
         return RequestChannelStatistics(
@@ -86,23 +88,23 @@ class RequestBuffer(Generic[RequestT]):
         if self._refusal is not None and (error := self._refusal()) is not None:
             raise error
         if self.receiving:
-            task, receiver = self.receiving.popitem(last=False)
-            receiver.hold(request)
-            reschedule(task, outcome.Value(request))
-        elif self.sending or len(self.room) >= self.max_buffer_size:
+            self._hand_over(request)
+        elif self.sending or self.room.size >= self.max_buffer_size:
             raise trio.WouldBlock
         else:
-            self._accept(request)
+            self.room.add(request, self.current_time())
+            if self.consumer is not None:
+                self.consumer.request_arrived(request)
 
     @enable_ki_protection
     def take(self, now: float) -> Request[RequestT] | None:
         """What may start next, leaving the buffer; whoever waits to send moves up."""
         request = self.room.take(now)
         if self.sending:
-            if request is None and not len(self.room):  # a channel without a buffer: straight from the sender
+            if request is None and self.consumer is None:  # no buffer, or it is full of what is delayed
                 self._admit()
                 request = self.room.take(now)
-            while self.sending and len(self.room) < self.max_buffer_size:
+            while self.sending and self.room.size < self.max_buffer_size:
                 self._admit()
         return request
 
@@ -118,22 +120,19 @@ class RequestBuffer(Generic[RequestT]):
     def drop(self, request_id: str) -> None:
         """Take out a request of which it is known that it waits."""
         self.room.drop(request_id)
-        while self.sending and len(self.room) < self.max_buffer_size:
+        while self.sending and self.room.size < self.max_buffer_size:
             self._admit()
 
     @enable_ki_protection
     def give_back(self, request: Request[RequestT], delay: float = 0) -> None:
         """It was taken and is not answered: it comes again, before what was sent later."""
         if self.receiving and not delay:
-            task, receiver = self.receiving.popitem(last=False)
-            receiver.hold(request)
-            reschedule(task, outcome.Value(request))
+            self._hand_over(request)
             return
         self.room.give_back(request, self.current_time(), delay)
-        if delay:
-            self.look_again()
-        elif self.consumer is not None:
+        if self.consumer is not None:
             self.consumer.request_arrived(request)
+        self.attend()
 
     def bury(self, request: Request[RequestT], reason: str) -> None:
         """Keep it as a dead letter."""
@@ -141,31 +140,56 @@ class RequestBuffer(Generic[RequestT]):
         self.dead_count += 1
 
     def refuse(self, error: Callable[[], Exception | None]) -> None:
-        """Accept nothing more: who waits to send, and who sends later, gets a new ``error()``, unless that is None."""
+        """Accept nothing more: who waits to send, and who sends later, gets a new ``error()``, unless that is None.
+
+        It is called in the context of the task that sends.
+        """
         self._refusal = error
-        sending, self.sending = self.sending, OrderedDict()
-        for task, (request, handle) in sending.items():
-            refused = error()
-            if refused is None:
-                self.sending[task] = request, handle
-            else:
+        for task in list(self.sending):
+            refused = task.context.copy().run(error)
+            if refused is not None:
+                del self.sending[task]
                 reschedule(task, outcome.Error(refused))
 
-    def look_again(self) -> None:
-        """Let those who wait to receive see what has changed."""
-        while self.receiving:
-            task, _ = self.receiving.popitem(last=False)
-            reschedule(task, outcome.Value(None))
+    @enable_ki_protection
+    def attend(self) -> None:
+        """Give those who wait to receive what there is for them, or the end; the first of them watches the time."""
+        if not self.receiving:
+            return
+        now = self.current_time()
+        if self.room.next_time <= now:
+            self.room.wake(now)
+        while self.receiving and (request := self.take(now)) is not None:
+            self._hand_over(request)
+        if self.has_ended:
+            while self.receiving:
+                task, _ = self.receiving.popitem(last=False)
+                reschedule(task, outcome.Error(trio.EndOfChannel()))
+        for _, scope in self.receiving.values():
+            if scope is not self._watching:
+                self._watching.deadline = inf
+                self._watching = scope
+            scope.deadline = self.room.next_time
+            break
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing is left and nobody can send any more."""
+        return not self.open_senders and not len(self.room)
 
     def sender_closed(self) -> None:
         self.open_senders -= 1
-        if not self.open_senders:
-            self.look_again()
+        self.attend()
 
     def receiver_closed(self) -> None:
         self.open_receivers -= 1
         if not self.open_receivers and self._refusal is None:
             self.refuse(_nobody_receives)
+
+    def _hand_over(self, request: Request[RequestT]) -> None:
+        task, (receiver, _) = self.receiving.popitem(last=False)
+        receiver.hold(request)
+        reschedule(task, outcome.Value(request))
 
     def _accept(self, request: Request[RequestT]) -> None:
         self.room.add(request, self.current_time())
@@ -329,20 +353,23 @@ class MemoryRequestReceiver(RequestReceiver[RequestT]):
     def __init__(self, buffer: RequestBuffer[RequestT]) -> None:
         self._buffer = buffer
         self._closed = False
-        self._held: dict[str, Request[RequestT]] = {}
+        self._held: dict[str, list[Request[RequestT]]] = {}  # more than one only if somebody gave two the same id
+        self._fetcher: Consumer | None = None
         buffer.open_receivers += 1
 
     def __repr__(self) -> str:
         if self._closed:
             return "<MemoryRequestReceiver closed>"
-        return f"<MemoryRequestReceiver waiting={len(self._buffer.room)} unsettled={len(self._held)}>"
+        unsettled = sum(map(len, self._held.values()))
+        return f"<MemoryRequestReceiver waiting={len(self._buffer.room)} unsettled={unsettled}>"
 
     def statistics(self) -> RequestChannelStatistics:
         """The state of the channel at this moment."""
         return self._buffer.statistics()
 
     def fetched_by(self, consumer: Consumer) -> None:
-        """A processor receives through this handle: requests that it has received can be cancelled there."""
+        """A processor receives through this handle: until it is closed, what it received can be cancelled there."""
+        self._fetcher = consumer
         self._buffer.fetchers.append(consumer)
 
     def sender(self) -> MemoryRequestSender[RequestT]:
@@ -362,6 +389,10 @@ class MemoryRequestReceiver(RequestReceiver[RequestT]):
             trio.EndOfChannel: All senders are closed and nothing is left.
             trio.ClosedResourceError: You closed this handle.
         """
+        self._buffer.attend()  # those who wait come first
+        return self._receive_nowait()
+
+    def _receive_nowait(self) -> Request[RequestT]:
         if self._closed:
             raise trio.ClosedResourceError
         buffer = self._buffer
@@ -372,7 +403,7 @@ class MemoryRequestReceiver(RequestReceiver[RequestT]):
         if request is not None:
             self.hold(request)
             return request
-        if not buffer.open_senders and not len(buffer.room):
+        if buffer.has_ended:
             raise trio.EndOfChannel
         raise trio.WouldBlock
 
@@ -385,40 +416,43 @@ class MemoryRequestReceiver(RequestReceiver[RequestT]):
             trio.ClosedResourceError: You closed this handle, maybe while this waited.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        request: Request[RequestT] | None
         try:
             request = self.receive_nowait()
         except trio.WouldBlock:
-            request = None
+            pass
         else:
             await trio.lowlevel.cancel_shielded_checkpoint()
             return request
 
-        while request is None:
-            with trio.CancelScope(deadline=self._buffer.room.next_time):  # for what was released with a delay
-                request = await self._park()
-            if request is None:
-                try:
-                    request = self.receive_nowait()
-                except trio.WouldBlock:
-                    continue
-        return request
+        first = False
+        try:
+            while True:
+                with trio.CancelScope() as scope:
+                    return await self._park(scope, first=first)
+                first = True  # only the first in line watches the time: what was released with a delay may come now
+                with suppress(trio.WouldBlock):
+                    return self._receive_nowait()
+        finally:
+            self._buffer.attend()
 
-    async def _park(self) -> Request[RequestT] | None:
+    async def _park(self, scope: trio.CancelScope, *, first: bool) -> Request[RequestT]:
         task = current_task()
         receiving = self._buffer.receiving
-        receiving[task] = self
+        receiving[task] = self, scope
+        if first:
+            receiving.move_to_end(task, last=False)
+        self._buffer.attend()
 
         def abort(_: RaiseCancelT) -> Abort:
             del receiving[task]
             return Abort.SUCCEEDED
 
-        request: Request[RequestT] | None = await trio.lowlevel.wait_task_rescheduled(abort)
+        request: Request[RequestT] = await trio.lowlevel.wait_task_rescheduled(abort)
         return request
 
     def hold(self, request: Request[RequestT]) -> None:
         """From now on it is this handle that settles ``request``; called by the channel."""
-        self._held[request.id] = request
+        self._held.setdefault(request.id, []).append(request)
         self._buffer.unsettled += 1
 
     async def ack(self, request: Request[Any]) -> None:
@@ -434,12 +468,12 @@ class MemoryRequestReceiver(RequestReceiver[RequestT]):
 
         Raises:
             LeaseLost: This handle does not hold it.
-            ValueError: ``delay`` is negative or not finite.
+            TypeError, ValueError: ``delay`` is not a finite number of seconds of at least 0.
         """
-        if not 0 <= delay < inf:
-            raise ValueError(f"delay must be a finite number of seconds, at least 0, got {delay!r}")
+        if check_seconds("delay", delay) == inf:
+            raise ValueError("delay must be finite, reject what is never to come again")
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._settle(request)
+        request = self._settle(request)
         if charge:
             request = attrs.evolve(request, attempt=request.attempt + 1)
         self._buffer.give_back(request, delay)
@@ -447,8 +481,7 @@ class MemoryRequestReceiver(RequestReceiver[RequestT]):
 
     async def reject(self, request: Request[Any], reason: str) -> None:
         """Keep it as a dead letter with ``reason``; see `dead_letters`."""
-        self._settle(request)
-        self._buffer.bury(request, reason)
+        self._buffer.bury(self._settle(request), reason)
         await trio.lowlevel.checkpoint()
 
     async def extend(self, request: Request[Any], seconds: float) -> None:
@@ -457,10 +490,16 @@ class MemoryRequestReceiver(RequestReceiver[RequestT]):
         if request.id not in self._held:
             raise LeaseLost(request.id)
 
-    def _settle(self, request: Request[Any]) -> None:
-        if self._held.pop(request.id, None) is None:
+    def _settle(self, request: Request[Any]) -> Request[RequestT]:
+        """It is held no longer; return it as it was received."""
+        same_id = self._held.get(request.id)
+        if same_id is None:
             raise LeaseLost(request.id)
+        held = same_id.pop(next((place for place, one in enumerate(same_id) if one is request), 0))
+        if not same_id:
+            del self._held[request.id]
         self._buffer.unsettled -= 1
+        return held
 
     def clone(self) -> MemoryRequestReceiver[RequestT]:
         """Another handle that competes for the same requests.
@@ -482,12 +521,14 @@ class MemoryRequestReceiver(RequestReceiver[RequestT]):
             return
         self._closed = True
         receiving = self._buffer.receiving
-        for task in [task for task, handle in receiving.items() if handle is self]:
+        for task in [task for task, (handle, _) in receiving.items() if handle is self]:
             del receiving[task]
             reschedule(task, outcome.Error(trio.ClosedResourceError()))
-        for request in list(self._held.values()):
-            self._settle(request)
-            self._buffer.give_back(request)
+        while self._held:
+            first = next(iter(self._held.values()))[0]
+            self._buffer.give_back(self._settle(first))
+        if self._fetcher is not None:
+            self._buffer.fetchers.remove(self._fetcher)
         self._buffer.receiver_closed()
 
     async def aclose(self) -> None:
