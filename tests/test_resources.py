@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import gc
+import signal
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from contextvars import ContextVar
 from math import inf
 from typing import Any, cast
@@ -432,6 +434,12 @@ async def test_it_does_not_change_the_context_of_another() -> None:
         assert await pool.lend() == "outside"
 
 
+async def test_there_is_one_that_is_shared() -> None:
+    """Whatever the limit."""
+    async with open_resources(Shared(Host().connect), 3) as pool:
+        assert pool.statistics() == PoolStatistics(limit=1, opening=0, opened=1, free=0, tasks_waiting=0)
+
+
 async def test_it_shows_its_state() -> None:
     """In its repr and in its statistics."""
     async with open_resources(PerWorker(Host().connect), 3) as pool:
@@ -502,6 +510,24 @@ async def test_what_opens_although_it_was_given_up_is_closed(autojump_clock: Moc
             await pool.lend()
 
     assert events == ["open", "close"]
+
+
+async def test_an_error_is_not_lost_while_something_is_given_up(autojump_clock: MockClock) -> None:
+    """Not even if a cancellation comes meanwhile."""
+
+    @asynccontextmanager
+    async def stubborn() -> AsyncGenerator[None]:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(10)
+        yield
+
+    with pytest.raises(ValueError, match="body"), trio.move_on_after(5):
+        async with open_resources(PerWorker(stubborn)) as pool:
+            with trio.move_on_after(1):
+                await pool.lend()
+            raise ValueError("body")
+
+    assert trio.current_time() == 10
 
 
 async def test_instances_are_closed_one_after_another_last_opened_first(autojump_clock: MockClock) -> None:
@@ -608,10 +634,15 @@ async def test_an_instance_that_cannot_be_opened_is_the_error() -> None:
 
 
 async def test_an_instance_that_cannot_be_lent_ends_the_block() -> None:
-    """Whoever waits is cancelled with the block, and the error leaves."""
-    with pytest.raises(OSError, match="no such host"):
+    """Whoever waits is cancelled with the block, and the error leaves, not as if it came of being cancelled."""
+    pools: list[Pool[None]] = []
+    with pytest.raises(OSError, match="no such host") as caught:
         async with open_resources(PerWorker(raise_when_opened), 2) as pool:
+            pools.append(pool)
             await pool.lend()
+
+    assert caught.value.__context__ is None
+    assert pools[0].statistics() == PoolStatistics(limit=2, opening=0, opened=0, free=0, tasks_waiting=0)
 
 
 async def test_a_factory_that_raises_is_an_instance_that_cannot_be_opened() -> None:
@@ -635,7 +666,12 @@ async def test_whoever_waits_in_a_shield_is_told() -> None:
                     await pool.lend()
                 except trio.BrokenResourceError as error:
                     told.append(error)
+                try:
+                    await pool.lend()
+                except trio.ClosedResourceError as error:
+                    told.append(error)
 
+    assert [type(error) for error in told] == [trio.BrokenResourceError, trio.ClosedResourceError]
     assert str(told[0]) == "there will be no raise_when_opened any more"
     assert told[0].__cause__ is caught.value
 
@@ -718,6 +754,20 @@ async def test_an_error_of_the_block_and_of_an_instance_leave_together() -> None
                 raise ValueError("body")
 
     assert [str(error) for error in leaves(caught.value)] == ["gone", "body"]
+
+
+async def test_errors_of_several_instances_leave_together() -> None:
+    """None is a mere note on another."""
+    failing = trio.Event()
+    errors = [OSError("one"), OSError("other")]
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with open_resources(PerWorker(lambda: fail_when(failing, errors.pop())), 2) as pool:
+            await pool.lend()
+            await pool.lend()
+            failing.set()
+            await trio.sleep_forever()
+
+    assert {str(error) for error in leaves(caught.value)} == {"one", "other"}
 
 
 async def test_an_error_of_closing_leaves_if_there_is_no_other() -> None:
@@ -845,6 +895,39 @@ async def test_the_pool_keeps_no_error_once_it_has_left() -> None:
     assert pools[0]._failures == []
 
 
+# -- Interrupted from the keyboard
+
+
+class InterruptsWhenAdded(float):
+    """A number of seconds during whose use somebody presses Control-C."""
+
+    def __radd__(self, other: float) -> float:
+        signal.raise_signal(signal.SIGINT)
+        return other + float(self)
+
+
+def test_interrupted_while_closing_the_limit_holds() -> None:
+    """What is open is closed at once, the interrupt leaves."""
+    hosts = [Host(seconds_to_close=1), Host(seconds_to_close=100), Host(seconds_to_close=1)]
+    making = iter(hosts)
+
+    async def main() -> None:
+        try:
+            async with open_resources(
+                PerWorker(lambda: next(making).connect()), 3, cleanup_limit=InterruptsWhenAdded(5)
+            ) as pool:
+                for _ in hosts:
+                    await pool.lend()
+        finally:
+            assert trio.current_time() == 5
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        trio.run(main, clock=MockClock(autojump_threshold=0))
+
+    assert [type(error) for error in leaves(caught.value)] == [KeyboardInterrupt]
+    assert [host.events for host in hosts] == [["open 1", "close 1"], ["open 1"], ["open 1", "close 1"]]
+
+
 # -- Cancelled at every point
 
 
@@ -871,3 +954,31 @@ async def test_cancelled_at_any_moment_what_was_opened_is_closed(autojump_clock:
         ("open 1", "close 1"),
         ("open 1", "open 2", "close 2", "close 1"),
     }
+
+
+@pytest.mark.parametrize("resources", [None, Shared(Host().connect), PerWorker(raise_when_opened)])
+async def test_an_error_that_has_left_is_freed_at_once(resources: Any) -> None:
+    """Not when the garbage is next collected: its frames hold whatever a job had in its hands."""
+    freed: list[str] = []
+
+    class Large:
+        def __del__(self) -> None:
+            freed.append("large")
+
+    async def use() -> None:
+        large = Large()
+        async with open_resources(resources) as pool:
+            if not pool.shared:
+                await pool.lend()
+            raise ValueError(f"body {large}")
+
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(ValueError, OSError):
+            await use()
+        await trio.lowlevel.checkpoint()
+
+        assert freed == ["large"]
+    finally:
+        gc.enable()

@@ -214,10 +214,9 @@ class Pool(Generic[T]):
             BrokenResourceError: It ended while you waited, by an instance that failed or is not opened any more.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        try:
-            instance = self.lend_nowait()
-        except trio.WouldBlock:
+        if not self._free and not self._ended:
             return await self._wait_for_one()
+        instance = self.lend_nowait()
         await trio.lowlevel.cancel_shielded_checkpoint()
         return instance
 
@@ -259,7 +258,7 @@ class Pool(Generic[T]):
     async def close(self, cleanup_limit: float) -> None:
         """Close all instances, the last opened first, within ``cleanup_limit`` seconds; not to be cancelled."""
         self._ended = self._closing = True
-        self._end_waiting(None)
+        self._end_waiting()
         deadline = trio.current_time() + cleanup_limit
         opening = list(self._opening)
         for keeper in opening:
@@ -267,10 +266,15 @@ class Pool(Generic[T]):
         for keeper in self._opened:
             keeper.scope.deadline = deadline
         # No deadline here: each keeper has it, and if one has a shield of its own, the nursery would wait all the same.
-        with trio.CancelScope(shield=True):
-            for keeper in [*reversed(self._opened), *opening]:
+        keepers = [*reversed(self._opened), *opening]
+        try:
+            with trio.CancelScope(shield=True):
+                for keeper in keepers:
+                    keeper.close.set()
+                    await keeper.gone.wait()
+        finally:
+            for keeper in keepers:  # interrupted from the keyboard: all at once then
                 keeper.close.set()
-                await keeper.gone.wait()
 
     def error_to_raise(self, error: BaseException | None) -> BaseException | None:
         """What leaves the block, given its own ``error``: nothing is lost, and nothing is wrapped needlessly."""
@@ -305,9 +309,12 @@ class Pool(Generic[T]):
             if error is None and trio.current_effective_deadline() != -inf:
                 error = RuntimeError(f"{self._name} ended by itself while it was needed")
                 error.__cause__ = cancelled
-            self._fail(error)
+            self._failures += [] if error is None else [error]
+            del cancelled, error  # they hold this frame, and the Cancelled of whoever is now cancelled will hold it too
+            self._fail()
         elif error is not None:
             self._closing_errors.append(error)
+            del cancelled, error
         # Nothing may come between this and the end of the task: the nursery must have nobody left to wait for.
         keeper.gone.set()
 
@@ -316,19 +323,17 @@ class Pool(Generic[T]):
         self._opened.append(keeper)
         self.give_back(instance)
 
-    def _fail(self, error: BaseException | None) -> None:
-        """An instance failed with ``error``, or is not opened because all is cancelled: that ends the block."""
-        if error is not None:
-            self._failures.append(error)
+    def _fail(self) -> None:
+        """An instance failed, or is not opened because all is cancelled: that ends the block."""
         self._ended = True
         self.block.cancel(reason=f"{self._name} failed")
-        self._end_waiting(error)
+        self._end_waiting()
 
-    def _end_waiting(self, error: BaseException | None) -> None:
+    def _end_waiting(self) -> None:
         """Whoever still waits, in a shield or outside the block, must not wait for ever."""
         while self._waiting:
             broken = trio.BrokenResourceError(f"there will be no {self._name} any more")
-            broken.__cause__ = error
+            broken.__cause__ = self._failures[0] if self._failures else None
             trio.lowlevel.reschedule(self._next_waiting(), outcome.Error(broken))
 
 
