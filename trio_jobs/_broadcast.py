@@ -431,10 +431,11 @@ class BroadcastReceiver(trio.abc.ReceiveChannel[T]):
         subscription: Subscription[T] | None = getattr(self, "_subscription", None)
         if subscription is None or subscription.closed or sys.is_finalizing():
             return
-        subscription.broadcast.drop(subscription)  # this may be any thread at any moment, so no more than that
-        if not subscription.is_over:
+        was_over, was = subscription.is_over, repr(self)  # before the run may close it, for this may be any thread
+        subscription.broadcast.drop(subscription)
+        if not was_over:
             warnings.warn(
-                f"{self!r} was dropped without being closed: use `with sender.subscribe() as receiver:`, or close()",
+                f"{was} was dropped without being closed: use `with sender.subscribe() as receiver:`, or close()",
                 ResourceWarning,
                 source=self,
                 stacklevel=2,
