@@ -211,16 +211,13 @@ class Asking(Generic[RequestT, ResponseT]):
                 return call.answer
             if call.error is not None:
                 raise call.error
-            call.since = self._current_time()
+            call.since = trio.current_time() if self._buffer is None else self._buffer.current_time()
             call.task = current_task()
             answer: Answer[ResponseT] = await wait_task_rescheduled(call.abort)
         except BaseException:
             broadcast._unwatch(request.id, call)
             raise
         return answer
-
-    def _current_time(self) -> float:
-        return trio.current_time() if self._buffer is None else self._buffer.current_time()
 
     async def _ask_elsewhere(self, request: Request[RequestT]) -> Response[ResponseT]:
         """Where there is no broadcast of ours to look into: a subscription for one answer."""

@@ -744,7 +744,10 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         if request.deadline != inf:
             self._deadlines.add(request, self._buffer.current_time())
             self._set_alarm(request.deadline)
-        self._pool.request_arrived()
+        pool = self._pool
+        pool.ticks += 1
+        if not pool.on_its_way:
+            pool.wake()
 
     def cancel_request(self, request: Request[Any], reason: AbortReason, since: float) -> bool:
         """Abort what was sent at ``since``; whether its job still runs, so that an answer is worth waiting for."""

@@ -212,7 +212,10 @@ class WaitingRoom:
 
     def add(self, request: Request[Any], now: float) -> None:
         """Accept ``request``: it waits behind the others."""
-        self._remember(request, now)
+        if self._dropped or self._index is not None:
+            self._remember(request, now)
+        else:
+            self.size += 1
         self._line.put(request, now)
 
     def give_back(self, request: Request[Any], now: float, delay: float = 0) -> None:
@@ -239,7 +242,9 @@ class WaitingRoom:
                 if self._freed:
                     self._line_of_freed()  # `may_start` counts on it that none of them is empty
                 self.running += 1
-                self._forget(request.id)
+                self.size -= 1
+                if self._index is not None:
+                    del self._index[request.id]
                 for gate in self._gates:
                     gate.started(request, now)
                 return request

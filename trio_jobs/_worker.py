@@ -73,9 +73,10 @@ class WorkerPool:
         self._buffer = buffer
         self._room = buffer.room
         self._owner = owner
-        self._idle: dict[Task, None] = {}  # last in, first out: the warmest worker first
-        self._alive = 0
-        self._on_its_way = False
+        self.idle: dict[Task, None] = {}  # last in, first out: the warmest worker first
+        self.workers = 0
+        """How many there are at the moment, idle ones included."""
+        self.on_its_way = False
         self.on_taken: Callable[[], object] | None = None
         """Called when a request has left the waiting room, for whoever fills it."""
         self.closing = False
@@ -103,35 +104,24 @@ class WorkerPool:
         """Let the workers end as soon as each has nothing to run."""
         self.stopping = True
         self._stopped.set()
-        while self._idle:
-            reschedule(self._idle.popitem()[0])
+        while self.idle:
+            reschedule(self.idle.popitem()[0])
 
     def interrupt(self) -> None:
         """Cancel whatever runs, to be handed back."""
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel(reason="the processor is being stopped")
 
-    @property
-    def workers(self) -> int:
-        """How many there are at the moment, idle ones included."""
-        return self._alive
-
     # --- work
-
-    def request_arrived(self) -> None:
-        """Something may be waiting: see that somebody looks."""
-        self.ticks += 1
-        if not self._on_its_way:
-            self.wake()
 
     def wake(self) -> None:
         """Send for one worker, unless all there may be are busy."""
-        if self._idle:
-            self._on_its_way = True
-            reschedule(self._idle.popitem()[0])
-        elif self._alive < self._room.concurrency and self._nursery is not None and not self.stopping:
-            self._on_its_way = True
-            self._alive += 1
+        if self.idle:
+            self.on_its_way = True
+            reschedule(self.idle.popitem()[0])
+        elif self.workers < self._room.concurrency and self._nursery is not None and not self.stopping:
+            self.on_its_way = True
+            self.workers += 1
             worker = Worker(self)
             # in a copy of the processor's own context: the task that happens to send for it must not show in the job
             self._context.copy().run(self._nursery.start_soon, worker.work)
@@ -159,7 +149,7 @@ class WorkerPool:
         worker.waited = waited
         current_run.set((worker, request))
         self.ticks += 1
-        if not self._on_its_way and self._room.may_start:
+        if not self.on_its_way and (self.idle or self.workers < self._room.concurrency) and self._room.may_start:
             self.wake()
         return request
 
@@ -191,7 +181,7 @@ class WorkerPool:
 
     def ended(self, worker: Worker) -> None:
         """The task of ``worker`` is over."""
-        self._alive -= 1
+        self.workers -= 1
         request = worker.request
         if request is not None:
             worker.request = None
@@ -208,10 +198,10 @@ class WorkerPool:
         if self.closing and not self.running and not self.publishing:
             self._owner.all_done()
 
-    async def idle(self) -> None:
+    async def be_idle(self) -> None:
         """Wait to be sent for."""
         task = current_task()
-        idle = self._idle
+        idle = self.idle
         idle[task] = None
         seen = self._pass
 
@@ -219,13 +209,13 @@ class WorkerPool:
             del idle[task]
             return Abort.SUCCEEDED
 
-        self._on_its_way = False
+        self.on_its_way = False
         await trio.lowlevel.wait_task_rescheduled(abort)
         self._new_pass(seen)
 
     def arrived(self) -> None:
         """The worker that was on its way is there."""
-        self._on_its_way = False
+        self.on_its_way = False
 
     # --- fairness
 
@@ -307,7 +297,7 @@ class Worker:
                 if request is None:
                     if pool.stopping:
                         return False
-                    await pool.idle()
+                    await pool.be_idle()
                     pool.arrived()
                     now = pool.current_time()
                     continue
