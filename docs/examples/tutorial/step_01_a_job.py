@@ -1,0 +1,22 @@
+import hashlib
+from pathlib import Path
+
+import trio
+
+from trio_jobs import job
+
+
+@job
+async def checksum(path: Path) -> str:
+    data = await trio.Path(path).read_bytes()
+    return hashlib.sha256(data).hexdigest()[:8]
+
+
+LETTERS = Path(__file__).with_name("letters")
+
+
+async def main() -> None:
+    print(await checksum(LETTERS / "may.txt"))
+
+
+trio.run(main)
