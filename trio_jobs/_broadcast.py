@@ -363,7 +363,8 @@ class BroadcastSender(trio.abc.SendChannel[T]):
         if channel.ending is not None:
             sink.end(channel.failure)
         else:
-            add_watcher(channel.sinks, item_id, sink)
+            watching = channel.sinks.get(item_id)
+            channel.sinks[item_id] = (sink,) if watching is None else (*watching, sink)
 
     @enable_ki_protection
     def _unwatch(self, item_id: str, sink: Sink) -> None:

@@ -109,7 +109,8 @@ class Broadcast(Generic[T]):
         if not self.put(item, chosen):
             return False
         if self.sinks:
-            self.deliver(item, cause)
+            for sink in self.sinks.pop(id_of(item), ()):  # as deliver, without the call
+                sink.deliver(item, cause)
         return True
 
     def choose(self, item: T, asked: dict[Selection[T], bool]) -> list[Selection[T]]:
