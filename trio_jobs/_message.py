@@ -66,6 +66,10 @@ class Request(Generic[RequestT_co]):
             check_deadline(self.deadline)
         if type(self.attempt) is not int or self.attempt < 1:
             raise ValueError(f"attempt must be an int of at least 1, got {self.attempt!r}")
+        if self.parent_id is not None and not isinstance(self.parent_id, str):
+            raise TypeError(f"parent_id must be a str or None, got {self.parent_id!r}")
+        if self.root_id is not None and not isinstance(self.root_id, str):
+            raise TypeError(f"root_id must be a str or None, got {self.root_id!r}")
         if self.headers is not NO_HEADERS:
             _check_headers(self.headers)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import random
 import string
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count
+from weakref import WeakSet
 
 _ALPHABET = string.digits + string.ascii_letters
 _PREFIX_LENGTH = 9  # 8 of 62 characters and a letter: 53 bits, so 10**6 processes share a prefix with p = 0.0001
@@ -23,10 +25,12 @@ class Randomness:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        if seed is not None and not isinstance(seed, int):
+        if seed is not None and type(seed) is not int:
             raise TypeError(f"seed must be an int or None, got {seed!r}")
         self.seed = seed
         self._renew()
+        if seed is None:
+            _unseeded.add(self)
 
     def __repr__(self) -> str:
         return f"<Randomness seed={self.seed}>"
@@ -45,9 +49,17 @@ class Randomness:
         return f"{self._prefix}{self._next()}"
 
 
+def _renew_in_child() -> None:
+    for randomness in _unseeded:
+        randomness._renew()
+
+
+_unseeded: WeakSet[Randomness] = WeakSet()
+if sys.platform != "win32":  # pragma: no branch  # there nothing forks
+    os.register_at_fork(after_in_child=_renew_in_child)
+
 _default = Randomness()
 randomness_in_force: ContextVar[Randomness] = ContextVar("trio_jobs.randomness", default=_default)
-os.register_at_fork(after_in_child=_default._renew)  # same concept, same file
 
 
 def current_randomness() -> Randomness:
