@@ -628,8 +628,7 @@ async def test_the_last_close_wakes_who_waits() -> None:
 
     async def read() -> None:
         with sender.subscribe() as receiver:
-            async for item in receiver:
-                got.append(item)
+            got.extend([item async for item in receiver])
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(read)
@@ -773,8 +772,7 @@ async def test_all_receivers_see_one_order() -> None:
 
     async def read(log: list[tuple[int, int]]) -> None:
         with sender.subscribe() as receiver:
-            async for item in receiver:
-                log.append(item)
+            log.extend([item async for item in receiver])
 
     async def send(handle: BroadcastSender[Any], name: int) -> None:
         async with handle:
@@ -840,9 +838,7 @@ async def test_receive_many_takes_no_more_than_it_was_asked_to() -> None:
         (True, TypeError, "max_items must be an int, got True"),
     ],
 )
-async def test_a_max_items_that_makes_no_sense_is_refused(
-    max_items: Any, error: type[Exception], message: str
-) -> None:
+async def test_a_max_items_that_makes_no_sense_is_refused(max_items: Any, error: type[Exception], message: str) -> None:
     """0 would never wait and never end."""
     with open_channel().subscribe() as receiver:
         with pytest.raises(error) as caught:

@@ -134,11 +134,11 @@ def test_what_was_let_go_is_not_held_on_to() -> None:
 @given(
     size=st.sampled_from([1, 2, 3, 5, 8, inf]),
     max_replay=st.integers(0, 8),
-    steps=st.lists(st.tuples(st.sampled_from(["send", "enter", "leave", "read"]), st.integers(0, 7), st.integers(1, 9))),
+    steps=st.lists(
+        st.tuples(st.sampled_from(["send", "enter", "leave", "read"]), st.integers(0, 7), st.integers(1, 9))
+    ),
 )
-def test_it_keeps_exactly_what_the_rules_say(
-    size: float, max_replay: int, steps: list[tuple[str, int, int]]
-) -> None:
+def test_it_keeps_exactly_what_the_rules_say(size: float, max_replay: int, steps: list[tuple[str, int, int]]) -> None:
     """Whatever is done to it: compared after each step with a list of everything that was ever sent."""
     max_replay = int(min(max_replay, size))
     ring: Ring[int] = Ring(size, max_replay)
@@ -170,7 +170,9 @@ def test_it_keeps_exactly_what_the_rules_say(
                 standing.append((position + count, weight))
 
         oldest = max(0, len(sent) - size)
-        there = [(max(position, oldest), weight) for position, weight in standing if weight != CUT or position >= oldest]
+        there = [
+            (max(position, oldest), weight) for position, weight in standing if weight != CUT or position >= oldest
+        ]
         slowest = min((position for position, _ in there), default=len(sent))
         kept_from = max(kept_from, int(max(oldest, min(slowest, len(sent) - max_replay))))
         assert (ring.tail, ring.head) == (kept_from, len(sent))

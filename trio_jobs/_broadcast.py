@@ -33,7 +33,6 @@ from ._subscription import (
     Sink,
     Subscription,
     WaitingSend,
-    add_watcher,
     broken_by,
     busy,
     discard_watcher,

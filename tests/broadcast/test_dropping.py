@@ -20,16 +20,21 @@ def open_channel(max_buffer_size: float = 1) -> BroadcastSender[Any]:
     return open_broadcast_channel(max_buffer_size)
 
 
+def drop(receivers: list[BroadcastReceiver[Any]]) -> None:
+    """Let go of receivers of which there is no other reference."""
+    receivers.clear()
+    gc.collect()
+
+
 def test_a_receiver_that_is_dropped_unclosed_warns_and_names_the_mend() -> None:
     """Its fork as well, each for itself."""
     sender = open_channel()
-    receiver = sender.subscribe(overflow=Overflow.DROP_OLDEST)
+    receivers = [sender.subscribe(overflow=Overflow.DROP_OLDEST)]
     sender.send_nowait(0)
-    twin = receiver.fork()
+    twins = [receivers[0].fork()]
 
     with pytest.warns(ResourceWarning) as caught:
-        del receiver
-        gc.collect()
+        drop(receivers)
     assert [str(warning.message) for warning in caught] == [
         "<BroadcastReceiver unread=1 overflow=DROP_OLDEST> was dropped without being closed: "
         "use `with sender.subscribe() as receiver:`, or close()"
@@ -37,17 +42,16 @@ def test_a_receiver_that_is_dropped_unclosed_warns_and_names_the_mend() -> None:
     assert sender.statistics().open_receivers == 1
 
     with pytest.warns(ResourceWarning):
-        del twin
-        gc.collect()
+        drop(twins)
     assert sender.statistics().open_receivers == 0
 
 
 def test_a_closed_receiver_does_not_warn() -> None:
     """Warnings are errors here."""
-    receiver = open_channel().subscribe()
-    receiver.close()
-    del receiver
-    gc.collect()
+    receivers = [open_channel().subscribe()]
+    receivers[0].close()
+
+    drop(receivers)
 
 
 def test_a_receiver_that_has_read_everything_does_not_warn() -> None:
@@ -77,24 +81,22 @@ def test_a_receiver_that_has_read_everything_does_not_warn() -> None:
 def test_a_receiver_that_has_not_read_everything_warns_though_the_channel_has_ended() -> None:
     """Something was lost."""
     sender = open_channel()
-    receiver = sender.subscribe()
+    receivers = [sender.subscribe()]
     sender.send_nowait(0)
     sender.close()
 
     with pytest.warns(ResourceWarning, match="unread=1"):
-        del receiver
-        gc.collect()
+        drop(receivers)
 
 
 def test_the_channel_keeps_no_receiver_alive() -> None:
     """Only what is needed to go on without it."""
     sender = open_channel()
-    receiver = sender.subscribe()
-    alive = weakref.ref(receiver)
+    receivers = [sender.subscribe()]
+    alive = weakref.ref(receivers[0])
 
     with pytest.warns(ResourceWarning):
-        del receiver
-        gc.collect()
+        drop(receivers)
 
     assert alive() is None
 
@@ -102,11 +104,10 @@ def test_the_channel_keeps_no_receiver_alive() -> None:
 def test_a_dropped_receiver_does_not_block_a_send_that_does_not_wait() -> None:
     """It is found out when it matters."""
     sender = open_channel()
-    receiver = sender.subscribe()
+    receivers = [sender.subscribe()]
     sender.send_nowait(0)
     with pytest.warns(ResourceWarning):
-        del receiver
-        gc.collect()
+        drop(receivers)
 
     sender.send_nowait(1)
 
@@ -118,19 +119,15 @@ async def test_when_the_slowest_is_dropped_a_waiting_sender_goes_on(in_thread: b
     sender = open_channel()
     slow = [sender.subscribe(select=bool) if selecting else sender.subscribe()]
     sender.send_nowait(1)
-
-    def drop() -> None:
-        slow.clear()
-        gc.collect()
-
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sender.send, 2)
         await wait_all_tasks_blocked()
-        with pytest.warns(ResourceWarning):
-            if in_thread:
-                await trio.to_thread.run_sync(drop)
-            else:
-                drop()
+        if in_thread:
+            with pytest.warns(ResourceWarning):
+                await trio.to_thread.run_sync(drop, slow)
+        else:
+            with pytest.warns(ResourceWarning):
+                drop(slow)
 
     assert sender.statistics().open_receivers == 0
 
@@ -140,8 +137,7 @@ async def test_who_waits_until_there_are_no_receivers_hears_of_a_drop() -> None:
     sender = open_channel()
     receivers = [sender.subscribe()]
     with pytest.warns(ResourceWarning):
-        receivers.clear()
-        gc.collect()
+        drop(receivers)
     await sender.wait_no_receivers()
 
     receivers = [sender.subscribe()]
@@ -149,8 +145,7 @@ async def test_who_waits_until_there_are_no_receivers_hears_of_a_drop() -> None:
         nursery.start_soon(sender.wait_no_receivers)
         await wait_all_tasks_blocked()
         with pytest.warns(ResourceWarning):
-            receivers.clear()
-            gc.collect()
+            drop(receivers)
 
 
 def test_a_receiver_may_be_dropped_when_the_run_is_over() -> None:
@@ -164,8 +159,7 @@ def test_a_receiver_may_be_dropped_when_the_run_is_over() -> None:
 
     trio.run(use)
     with pytest.warns(ResourceWarning):
-        receivers.clear()
-        gc.collect()
+        drop(receivers)
 
     assert sender.statistics().open_receivers == 0
 
@@ -181,8 +175,7 @@ def test_a_channel_can_be_used_in_one_run_after_another() -> None:
             nursery.start_soon(sender.send, 1)
             await wait_all_tasks_blocked()
             with pytest.warns(ResourceWarning):
-                receivers.clear()
-                gc.collect()
+                drop(receivers)
 
     trio.run(send_past_a_dropped_one)
     trio.run(send_past_a_dropped_one)
@@ -204,7 +197,11 @@ def test_at_the_exit_of_the_interpreter_nothing_is_said() -> None:
         "builtins.cycle = [builtins.kept]; builtins.cycle.append(builtins.cycle)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-W", "always::ResourceWarning", "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
 
     assert done.stderr == ""
