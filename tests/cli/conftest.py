@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from subprocess import PIPE, Popen
+from typing import Protocol
 
 import pytest
 from rich.console import Console
@@ -42,6 +43,14 @@ async def fail_odd(line: str) -> int:
 async def until_cancelled(line: str) -> None:
     print("started", line, flush=True)
     await trio.sleep_forever()
+
+
+@job
+async def double_unless_stuck(line: str) -> str:
+    if line == "stuck":
+        print("started stuck", flush=True)
+        await trio.sleep_forever()
+    return line * 2
 
 
 @job
@@ -130,6 +139,30 @@ def said(console: Console) -> Callable[[], str]:
 
 
 @pytest.fixture
+def on_screen() -> Callable[[str], list[str]]:
+    """The lines that a terminal shows which was sent this text."""
+
+    def lines_of(text: str) -> list[str]:
+        lines, row, column = [""], 0, 0
+        for control, move, kind, plain in re.findall(r"(\x1b\[[?\d;]*?(\d*)([A-Za-z]))|([^\x1b])", text):
+            if kind == "A":
+                row -= int(move or 1)
+            elif kind == "K":
+                lines[row] = ""
+            elif plain == "\r":
+                column = 0
+            elif plain == "\n":
+                row, column = row + 1, 0
+                lines += [""] * (row + 1 - len(lines))
+            elif not control:
+                lines[row] = f"{lines[row]:{column}}"[:column] + plain + lines[row][column + 1 :]
+                column += 1
+        return [line.rstrip() for line in lines]
+
+    return lines_of
+
+
+@pytest.fixture
 def environment() -> dict[str, str]:
     """The environment in which another Python finds the package, and prints as on a terminal of 80 columns."""
     root = str(Path(trio_jobs.__file__).parents[1])
@@ -138,22 +171,22 @@ def environment() -> dict[str, str]:
 
 
 class Start(Protocol):
-    """Starts ``trio-jobs`` with these arguments in the folder of the jobs. Its streams are pipes unless told otherwise."""
+    """Starts ``trio-jobs`` with these arguments in the folder of the jobs; its streams are pipes."""
 
-    def __call__(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]: ...
+    def __call__(
+        self, *arguments: str, stdin: int = PIPE, stdout: int = PIPE, stderr: int = PIPE, **environment: str
+    ) -> Popen[bytes]: ...
 
 
 @pytest.fixture
 def start(environment: dict[str, str], folder: Path) -> Iterator[Start]:
     """Start ``trio-jobs``; killed at the end of the test."""
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[Popen[bytes]] = []
 
-    def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    def start(*arguments: str, stdin: int = PIPE, stdout: int = PIPE, stderr: int = PIPE, **more: str) -> Popen[bytes]:
         command = [sys.executable, "-m", "trio_jobs", *arguments]
-        process: subprocess.Popen[bytes] = subprocess.Popen(
-            command, **{"cwd": folder, "env": environment, **pipes, **options}
-        )
+        around = {**environment, **more}
+        process = Popen(command, cwd=folder, env=around, stdin=stdin, stdout=stdout, stderr=stderr)
         started.append(process)
         return process
 

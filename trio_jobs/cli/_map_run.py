@@ -124,10 +124,13 @@ class _Requests(AsyncIterator[Request[Any]]):
         self.open[request.id] = _Sent(number, item)
         return request
 
-    async def stop(self) -> None:
-        """Read nothing more; return when whoever sends the requests has got to the end of them."""
+    def end(self) -> None:
+        """Read nothing more."""
         self._stopped = True
         self._reading.cancel(reason="the run is being stopped")
+
+    async def wait_ended(self) -> None:
+        """Wait until whoever sends the requests has got to the end of them."""
         await self._ended.wait()
 
 
@@ -205,6 +208,8 @@ class MapRun:
                 except Exception as error:
                     self._broken = error
             self._write_rest()
+            if self._everything.cancel_called:
+                self._output.hurry()
 
     async def _process(self) -> None:
         options = self._options
@@ -261,6 +266,7 @@ class MapRun:
     def _stop_at_failure(self) -> None:
         if self._options.fail_fast:
             self._stopped_at_failure = True
+            self._requests.end()
             self._answering.cancel(reason="an input failed")
 
     async def _put(self, number: int, item: Item, line: bytes) -> None:
@@ -305,7 +311,6 @@ class MapRun:
             await interrupts.wait(2)
             self._say("cancelling; the next signal ends the process at once", "yellow")
             self._everything.cancel(reason="a second signal")
-            self._output.hurry()
             await trio.sleep(_CLEANUP_LIMIT + 1)
             await self._abandon()
 
@@ -313,7 +318,10 @@ class MapRun:
         running, grace = self._running(), self._options.grace
         if running:
             self._say(f"stopping: {running:,} running, {grace:g} s to end; the next signal cancels them", "yellow")
-        await self._requests.stop()
+        with suppress(RuntimeError):  # it may have been about to end by itself
+            processor.pause()
+        self._requests.end()
+        await self._requests.wait_ended()
         report = await processor.drain(grace)
         if report.left:
             await self._abandon()

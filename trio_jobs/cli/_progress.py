@@ -72,7 +72,7 @@ class Progress:
         self._console = console
         self._tally = tally
         self._running = running
-        self._live = Live(console=console, get_renderable=self._frame, auto_refresh=False, transient=True)
+        self._live = self._new_live()
 
     async def run(self) -> None:
         """Keep what is shown up to date until cancelled."""
@@ -80,19 +80,28 @@ class Progress:
             while True:
                 await trio.sleep(_SECONDS_BETWEEN_LINES)
                 say(self._console, f"trio-jobs: {self._line(trio.current_time())}")
-        with self._live:
+        try:
+            self._live.start()
             while True:
                 self._live.refresh()
                 await trio.sleep(_SECONDS_BETWEEN_FRAMES)
+        finally:
+            self._live.stop()
 
     @contextmanager
     def hidden(self) -> Generator[None]:
         """Take it from the screen while something else is written there."""
-        shown = self._live.is_started
+        if not self._live.is_started:
+            yield
+            return
         self._live.stop()
         yield
-        if shown:
-            self._live.start(refresh=True)
+        # A new one: the old would take the lines that have been written since for its own.
+        self._live = self._new_live()
+        self._live.start(refresh=True)
+
+    def _new_live(self) -> Live:
+        return Live(console=self._console, get_renderable=self._frame, auto_refresh=False, transient=True)
 
     def _line(self, now: float) -> str:
         tally, left = self._tally, self._tally.seconds_left(now)
