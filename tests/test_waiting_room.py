@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from trio_jobs._message import Request
-from trio_jobs._waiting_room import Gate, Hold, WaitingRoom
+from trio_jobs._waiting_room import Gate, Hold, WaitingRoom, _is_awaited
 from trio_jobs.gates import Concurrency
 
 
@@ -650,6 +650,46 @@ def test_of_two_times_for_the_same_the_earlier_one_counts() -> None:
     assert room.next_time == 4
 
 
+def test_a_time_means_nothing_once_all_who_waited_for_it_have_started() -> None:
+    """They were freed together with others a moment before, and the time came before it was looked at."""
+    kept = {"a", "b"}
+    late = {"y"}
+    one = Scripted(no_to=lambda request, now: request.id in kept)
+    other = Scripted(no_to=lambda request, now: request.id in late and now < 9, until=9)
+    room = WaitingRoom(gates=[one, other])
+    add(room, "y")
+    assert take(room) is None
+    add(room, "a", "b")
+    assert take(room) is None
+    kept.clear()
+    late.clear()
+    late.add("a")
+    one.free(None)
+    other.free(None)
+
+    assert take(room) == "b"
+    assert take_all(room, now=9) == ["y", "a"]
+    room.wake(9)
+    assert take_all(room, now=9) == []
+    assert room.next_time == inf
+
+
+def test_many_times_are_not_looked_at_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is swept is worth it: ten thousand delays cost a few looks each."""
+    looks: list[None] = []
+
+    def look(entry: Any) -> bool:
+        looks.append(None)
+        return _is_awaited(entry)
+
+    monkeypatch.setattr("trio_jobs._waiting_room._is_awaited", look)
+    room = WaitingRoom()
+    for number in range(10_000):
+        room.give_back(request(f"{number}"), now=0, delay=1 + number)
+
+    assert len(looks) < 30_000
+
+
 def test_times_that_mean_nothing_any_more_do_not_pile_up() -> None:
     """What is freed long before its time leaves nothing behind for good."""
     gate = Scripted()
@@ -664,7 +704,7 @@ def test_times_that_mean_nothing_any_more_do_not_pile_up() -> None:
         gate.open(f"{number}")
         assert take(room) == f"r/{number}"
 
-    assert len(room._timed) <= 70
+    assert len(room.timed) <= 70
     assert not room._kept
     assert room.next_time == 2_000_000
 
@@ -679,7 +719,7 @@ def test_those_whose_time_came_leave_nothing_behind() -> None:
         assert take_all(room, now=second) == [f"{second}"]
 
     assert not room._kept
-    assert not room._timed
+    assert not room.timed
 
 
 # -- Dropping and finding
@@ -811,6 +851,36 @@ def test_two_dropped_requests_with_one_id_make_room_for_a_third() -> None:
 
     assert [*room] == [request("b"), third]
     assert [*iter(lambda: room.take(0), None)] == [request("b"), third]
+
+
+def test_one_of_two_with_one_id_stays_when_a_third_comes() -> None:
+    """One was dropped, not both."""
+    room = WaitingRoom()
+    add(room, "a", "b", "a")
+    room.drop("a")
+    third = Request("third", id="a")
+
+    room.add(third, now=0)
+
+    assert [*room] == [request("b"), request("a"), third]
+    assert len(room) == 3
+
+
+def test_times_keep_their_order_when_one_of_them_is_taken_out() -> None:
+    """What was dropped makes way for one of the same id; the others come back each at its time."""
+    room = WaitingRoom()
+    for name, delay in {"a": 1, "b": 5, "c": 2, "d": 6, "e": 7, "f": 3}.items():
+        room.give_back(request(name), now=0, delay=delay)
+    room.drop("a")
+    room.give_back(request("a"), now=0, delay=4)
+
+    woken: list[str] = []
+    while room.next_time < inf:
+        now = room.next_time
+        room.wake(now)
+        woken += take_all(room, now)
+
+    assert woken == ["c", "f", "a", "b", "d", "e"]
 
 
 @pytest.mark.parametrize("looked_up", [False, True], ids=["no table", "table"])

@@ -116,7 +116,7 @@ class _Line(deque[Request[Any]]):
             self._gone = 0
         return request
 
-    def remove(self, request_id: str, most: int) -> int:
+    def take_out(self, request_id: str, most: int) -> int:
         """Take out those of this id, at most so many; return how many there were. It visits all."""
         removed = 0
         for _ in range(len(self)):
@@ -162,7 +162,7 @@ class WaitingRoom:
         self._kept: dict[tuple[Gate, Hashable], _Group] = {}
         self._freed: deque[tuple[Gate, Hashable]] = deque()  # groups to be asked about again, older than all of _back
         self._shut: _Group | None = None  # what everyone waits for
-        self._timed: list[tuple[float, int, _Group | Waiting]] = []
+        self.timed: list[tuple[float, int, _Group | Waiting]] = []
         self._sweep_at = _SWEEP_FROM
         self._sequence = count().__next__
         self.size = 0
@@ -182,7 +182,7 @@ class WaitingRoom:
 
     def _everyone(self) -> Iterator[Waiting]:
         skipped = self._dropped.copy()
-        delayed = (one for _, _, one in self._timed if isinstance(one, Waiting))
+        delayed = (one for _, _, one in self.timed if isinstance(one, Waiting))
         for one in chain(*(line.waiting() for line in self._lines()), delayed):
             if skipped.get(one.request.id, 0):
                 skipped[one.request.id] -= 1
@@ -206,9 +206,9 @@ class WaitingRoom:
     @property
     def next_time(self) -> float:
         """When `wake` is due: the earliest time that somebody waits for, or inf."""
-        while self._timed and not _is_awaited(self._timed[0]):
-            heappop(self._timed)
-        return self._timed[0][0] if self._timed else inf
+        while self.timed and not _is_awaited(self.timed[0]):
+            heappop(self.timed)
+        return self.timed[0][0] if self.timed else inf
 
     def add(self, request: Request[Any], now: float) -> None:
         """Accept ``request``: it waits behind the others."""
@@ -267,7 +267,7 @@ class WaitingRoom:
         """Ask again about those whose time has come."""
         woken = False
         while self.next_time <= now:
-            _, _, one = heappop(self._timed)
+            _, _, one = heappop(self.timed)
             woken = True
             if isinstance(one, _Group):
                 self._free(one.place)
@@ -295,7 +295,7 @@ class WaitingRoom:
         for group in self._kept.values():
             if not group.freed and any(one.request.id == request_id for one in group.line.waiting()):
                 return group.why
-        for _, _, one in self._timed:
+        for _, _, one in self.timed:
             if isinstance(one, Waiting) and one.request.id == request_id:
                 return "was given back with a delay"
         if self.paused:
@@ -335,12 +335,12 @@ class WaitingRoom:
         """Take out at last what was dropped: one of the same id comes, and would be skipped in its place."""
         left = self._dropped.pop(request_id)
         for line in self._lines():
-            left -= line.remove(request_id, left)
+            left -= line.take_out(request_id, left)
         if left:
-            self._timed = [
-                entry for entry in self._timed if isinstance(entry[2], _Group) or entry[2].request.id != request_id
+            self.timed = [
+                entry for entry in self.timed if isinstance(entry[2], _Group) or entry[2].request.id != request_id
             ]
-            heapify(self._timed)
+            heapify(self.timed)
 
     # --- who is kept
 
@@ -391,11 +391,11 @@ class WaitingRoom:
 
     def _watch(self, time: float, one: _Group | Waiting) -> None:
         """Have `wake` see to it; what is not awaited any more is swept out before there is too much of it."""
-        if len(self._timed) >= self._sweep_at:
-            self._timed = [entry for entry in self._timed if _is_awaited(entry)]
-            heapify(self._timed)
-            self._sweep_at = _SWEEP_FROM + 2 * len(self._timed)
-        heappush(self._timed, (time, self._sequence(), one))
+        if len(self.timed) >= self._sweep_at:
+            self.timed = [entry for entry in self.timed if _is_awaited(entry)]
+            heapify(self.timed)
+            self._sweep_at = _SWEEP_FROM + 2 * len(self.timed)
+        heappush(self.timed, (time, self._sequence(), one))
 
 
 _SWEEP_FROM = 64  # entries; below it is not worth looking how many of them are still awaited
