@@ -417,7 +417,7 @@ def with_long_names() -> BaseException:
     name = "\N{DESERET SMALL LETTER LONG I}" * 50_000  # four bytes each
     namespace: dict[str, Any] = {}
     exec(
-        compile(f"def {name}(depth):\n if depth: {name}(depth - 1)\n raise ValueError('x')", "f" * 50_000, "exec"),
+        compile(f"def {name}(depth):\n if depth: {name}(depth - 1)\n raise ValueError('x')", name, "exec"),
         namespace,
     )
     with pytest.raises(ValueError, match="x") as caught:
@@ -518,6 +518,15 @@ def test_what_comes_first_gets_most_of_the_room() -> None:
 
     assert info.message == "x" * 4_096
     assert [frame.function for frame in info.frames] == ["raised"]
+
+
+def test_a_traceback_that_does_not_fit_keeps_both_ends_of_it() -> None:
+    """As many lines as there is room for, and where the others were."""
+    frames = ErrorInfo.from_exception(with_long_names()).frames
+
+    assert len(frames) == MAX_FRAMES // 2 + 1
+    assert frames[0].function == "with_long_names"
+    assert frames[MAX_FRAMES // 4] == FrameInfo("<82 frames left out>", 0, "...")
 
 
 def test_what_did_not_fit_is_said_in_its_place() -> None:

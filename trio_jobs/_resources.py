@@ -260,13 +260,12 @@ class Pool(Generic[T]):
         self._ended = self._closing = True
         self._end_waiting()
         deadline = trio.current_time() + cleanup_limit
-        opening = list(self._opening)
-        for keeper in opening:
+        for keeper in self._opening:
             keeper.scope.cancel(reason="nobody needs the resource any more")
         for keeper in self._opened:
             keeper.scope.deadline = deadline
         # No deadline here: each keeper has it, and if one has a shield of its own, the nursery would wait all the same.
-        keepers = [*reversed(self._opened), *opening]
+        keepers = list(reversed(self._opened))
         try:
             with trio.CancelScope(shield=True):
                 for keeper in keepers:
@@ -315,7 +314,6 @@ class Pool(Generic[T]):
         elif error is not None:
             self._closing_errors.append(error)
             del cancelled, error
-        # Nothing may come between this and the end of the task: the nursery must have nobody left to wait for.
         keeper.gone.set()
 
     def _has_opened(self, keeper: _Keeper[T], instance: T) -> None:
