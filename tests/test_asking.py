@@ -205,7 +205,7 @@ async def test_an_aborted_call_says_by_whom() -> None:
 
         nursery.start_soon(ask)
         await wait_all_tasks_blocked()
-        (request_id,) = processor._pool.running
+        (request_id,) = processor._engine.pool.running
         await processor.cancel(request_id)
         await wait_all_tasks_blocked()
 

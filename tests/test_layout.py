@@ -26,6 +26,7 @@ LEVELS = [
     "_asking",
     "_mapping _submission",
     "_client _worker gates/* layers/ transports/ opentelemetry",
+    "_engine",
     "_processor",
     "_map",
     "_link _graph* sources/",

@@ -12,7 +12,6 @@ from collections.abc import (
     AsyncIterable,
     Awaitable,
     Callable,
-    Collection,
     Coroutine,
     Iterable,
     Sequence,
@@ -23,7 +22,6 @@ from typing import Any, Generic, TypedDict, TypeVar, Unpack
 
 import attrs
 import trio
-from trio.lowlevel import enable_ki_protection
 
 from ._arguments import check_buffer_size, check_int, check_seconds
 from ._asking import CallOptions
@@ -31,26 +29,22 @@ from ._broadcast import BroadcastReceiver, BroadcastSender, Overflow, open_broad
 from ._channel import DeadLetter, RequestReceiver
 from ._client import Client
 from ._current_run import running
-from ._deadlines import Deadlines
-from ._errors import LeaseLost, ProcessorStopped
+from ._engine import Engine
+from ._errors import ProcessorStopped
 from ._hidden_nursery import open_hidden_nursery
 from ._job import MISS, Job
 from ._lifecycle import Event, ProcessorState, next_state
-from ._memory import MemoryRequestReceiver, MemoryRequestSender, RequestBuffer
-from ._message import Aborted, AbortReason, Failed, Progress, Request, Response, Succeeded
+from ._memory import MemoryRequestReceiver, MemoryRequestSender
+from ._message import AbortReason, Request, Response
 from ._observable import AsyncValue, observable
 from ._resources import open_resources
-from ._settlement import SETTLEMENTS, Case, Ledger, Verb
 from ._single_error import single_error
 from ._submission import Submission
 from ._waiting_room import Gate, WaitingRoom
-from ._worker import Worker, WorkerPool
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 ResourcesT = TypeVar("ResourcesT")
-
-_CASES = {Succeeded: Case.SUCCEEDED, Failed: Case.FAILED, Aborted: Case.ABORTED}
 
 _log = logging.getLogger("trio_jobs")
 
@@ -190,45 +184,34 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         self._job = job
         self._resources = resources
         self._requests = requests
-        self._publish_limit = check_seconds("publish_limit", publish_limit)
         self._grace = check_seconds("grace", grace)
         self._cleanup_limit = check_seconds("cleanup_limit", cleanup_limit)
         self._room = WaitingRoom(concurrency, gates)
-        self._room_size = room or (64 if concurrency == inf else int(concurrency))
-        self._buffer: RequestBuffer[RequestT] = RequestBuffer(
-            request_buffer_size if requests is None else inf, self._room
-        )
-        self._buffer.consumer = self
-        if isinstance(requests, MemoryRequestReceiver):
-            requests.fetched_by(self)
-        self._responses: BroadcastSender[Response[ResponseT]] = (
-            open_broadcast_channel(response_buffer_size) if responses is None else responses.clone()
-        )
         self._responses_are_ours = responses is None
-        self._ledger = Ledger()
-        self._pool = WorkerPool(self.name, self._buffer, self, self._ledger)
-        self._deadlines = Deadlines()
-        self._alarm = trio.CancelScope()
-        self._alarm_at = -inf
-        self._receiving = trio.CancelScope()
-        self._requests_ended = requests is None
-        self._room_left = trio.Event()
-        self._publish_scopes: set[trio.CancelScope] = set()
-        self._settle_scopes: set[trio.CancelScope] = set()
-        self._nursery: trio.Nursery | None = None
-        self._handed_back: list[Request[RequestT]] = []
+        ahead = room or (64 if concurrency == inf else int(concurrency))
+        self._engine: Engine[RequestT, ResponseT] = Engine(
+            self.name,
+            self._room,
+            open_broadcast_channel(response_buffer_size) if responses is None else responses.clone(),
+            requests,
+            buffer_size=request_buffer_size if requests is None else ahead,
+            publish_limit=check_seconds("publish_limit", publish_limit),
+            on_done=self._end_if_done,
+        )
+        if isinstance(requests, MemoryRequestReceiver):
+            requests.fetched_by(self._engine)
         self._idle = trio.Event()
         self._ended = trio.Event()
         self._cache_failures = 0
         self._failure: BaseException | None = None
         self.state: AsyncValue[ProcessorState] = observable(ProcessorState.NEW)
-        self._own_sender: MemoryRequestSender[RequestT] = MemoryRequestSender(self._buffer)
+        self._own_sender: MemoryRequestSender[RequestT] = MemoryRequestSender(self._engine.buffer)
         self._client: Client[RequestT, ResponseT] | None = None
         if requests is None:
-            self._client = Client(self._own_sender, self._responses)
+            self._client = Client(self._own_sender, self.broadcast)
 
     def __repr__(self) -> str:
-        running = f"{len(self._pool.running)}/{self._room.concurrency}"
+        running = f"{len(self._engine.pool.running)}/{self._room.concurrency}"
         return f"<Processor {self.name} {self.state.value.value} waiting={len(self._room)} running={running}>"
 
     # --- what others hold on to
@@ -255,32 +238,34 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         progress: bool = False,
     ) -> BroadcastReceiver[Response[ResponseT]]:
         """Receive every response from now on; see `BroadcastSender.subscribe` for what can be chosen."""
-        return self._responses.subscribe(overflow=overflow, replay=replay, select=select, ids=ids, progress=progress)
+        return self._engine.responses.subscribe(
+            overflow=overflow, replay=replay, select=select, ids=ids, progress=progress
+        )
 
     response_receiver = subscribe
 
     @property
     def broadcast(self) -> BroadcastSender[Response[ResponseT]]:
         """The channel that the responses go to, to look at its statistics or to wait for subscribers."""
-        return self._responses
+        return self._engine.responses
 
     def dead_letters(self) -> tuple[DeadLetter, ...]:
         """Requests that failed for good or could not be run, oldest first; the last 1,000.
 
         With ``requests`` they lie where those came from.
         """
-        return tuple(self._buffer.dead)
+        return tuple(self._engine.buffer.dead)
 
     def statistics(self) -> ProcessorStatistics:
         """The processor at this moment."""
-        books = self._ledger
+        books = self._engine.ledger
         return ProcessorStatistics(
             state=self.state.value,
             waiting=len(self._room),
-            running=len(self._pool.running),
-            publishing=len(self._pool.publishing),
+            running=len(self._engine.pool.running),
+            publishing=len(self._engine.pool.publishing),
             concurrency=self._room.concurrency,
-            workers=self._pool.workers,
+            workers=self._engine.pool.workers,
             claimed=books.claimed,
             succeeded=books.succeeded,
             failed=books.failed,
@@ -315,10 +300,12 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         time_limit: float = inf,
     ) -> AbstractAsyncContextManager[trio.abc.ReceiveChannel[Response[ResponseT]]]:
         """Run the job for each of many bodies; see `Client.map`."""
-        return (self._client or self._open_client()).map(bodies, max_in_flight=max_in_flight, ordered=ordered, time_limit=time_limit)
+        return (self._client or self._open_client()).map(
+            bodies, max_in_flight=max_in_flight, ordered=ordered, time_limit=time_limit
+        )
 
     def _open_client(self) -> Client[RequestT, ResponseT]:
-        self._client = Client(self.request_sender(), self._responses)
+        self._client = Client(self.request_sender(), self._engine.responses)
         return self._client
 
     async def cancel(self, request_id: str) -> bool:
@@ -328,13 +315,13 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         then nothing happens later either. Cancelled, the request may have been aborted.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        worker = self._pool.cancel_nowait(request_id, AbortReason.OPERATOR)
+        worker = self._engine.pool.cancel_nowait(request_id, AbortReason.OPERATOR)
         if worker is not None:
             await worker.wait_gone()
             return True
         waiting = self._room.find(request_id)
         if waiting is not None:
-            self._abort_waiting(waiting.request, AbortReason.OPERATOR, waiting.accepted)
+            self._engine.abort_waiting(waiting.request, AbortReason.OPERATOR, waiting.accepted)
         await trio.lowlevel.cancel_shielded_checkpoint()
         return waiting is not None
 
@@ -357,7 +344,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         """
         self._advance(Event.RESUME)
         self._room.paused = False
-        self._pool.wake()
+        self._engine.pool.wake()
 
     def close_requests(self) -> None:
         """Accept nothing more, answer all that was accepted, then end. Only jobs that run here may still send.
@@ -368,11 +355,11 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         self._advance(Event.CLOSE)
         if self.state.value is not ProcessorState.FINISHING:
             return
-        self._buffer.refuse(lambda: None if running() is not None else self._stopped_error())
-        self._pool.closing = True
-        self._receiving.cancel(reason="the processor is finishing")
+        self._engine.buffer.refuse(lambda: None if running() is not None else self._stopped_error())
+        self._engine.pool.closing = True
+        self._engine.receiving.cancel(reason="the processor is finishing")
         self._room.paused = False
-        self._pool.wake()
+        self._engine.pool.wake()
         self._end_if_done()
 
     async def drain(self, grace: float | None = None) -> DrainReport:
@@ -396,9 +383,9 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         else:
             await trio.lowlevel.checkpoint()
         return DrainReport(
-            handed_back=tuple(request.id for request in self._handed_back),
-            waiting=tuple(request.id for request in self._room if request not in self._handed_back),
-            left=tuple(self._pool.running),
+            handed_back=tuple(request.id for request in self._engine.handed_back),
+            waiting=tuple(request.id for request in self._room if request not in self._engine.handed_back),
+            left=tuple(self._engine.pool.running),
         )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -415,7 +402,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
                 async with open_resources(
                     self._resources, limit=self._room.concurrency, cleanup_limit=self._cleanup_limit
                 ) as resources:
-                    self._pool.run_job = self._bind(resources)
+                    self._engine.pool.run_job = self._bind(resources)
                     await self._serve(task_status)
         except BaseException as error:
             self._failure = error
@@ -426,17 +413,16 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             self._client.raise_unread()
 
     async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
-        self._buffer.current_time = trio.lowlevel.current_clock().current_time
-        async with trio.open_nursery() as self._nursery:
-            self._nursery.start_soon(self._watch_times)
+        self._engine.buffer.current_time = trio.lowlevel.current_clock().current_time
+        async with trio.open_nursery() as self._engine.nursery:
+            self._engine.nursery.start_soon(self._engine.watch_times)
             if self._requests is not None:
-                self._pool.on_taken = self._room_was_left
-                self._nursery.start_soon(self._fetch, self._requests)
+                self._engine.nursery.start_soon(self._claim, self._requests)
             self._advance(Event.OPENED)
             task_status.started()
             self._end_if_done()
-            await self._pool.serve()
-            self._nursery.cancel_scope.cancel()
+            await self._engine.pool.serve()
+            self._engine.nursery.cancel_scope.cancel()
 
     def _bind(self, resources: Any) -> Callable[[Any], Awaitable[Any]]:
         """The cheapest callable that runs the job for one body."""
@@ -468,45 +454,15 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             cached = MISS
         return await self._job.run(body, resources) if cached is MISS else cached
 
-    async def _fetch(self, requests: RequestReceiver[RequestT]) -> None:
-        """Claim requests from the transport, as many as the waiting room takes."""
-        with self._receiving:
-            while True:
-                await self.state.wait_value(lambda state: state is not ProcessorState.PAUSED)
-                while len(self._room) >= self._room_size:
-                    self._room_left = trio.Event()
-                    await self._room_left.wait()
-                try:
-                    request = await requests.receive()
-                except trio.EndOfChannel:
-                    break
-                self._buffer.put_nowait(request)
-        self._requests_ended = True
+    async def _claim(self, requests: RequestReceiver[RequestT]) -> None:
+        await self._engine.claim(requests, self._wait_until_not_paused)
         if self.state.value in (ProcessorState.RUNNING, ProcessorState.PAUSED):
             self.close_requests()
         else:
             self._end_if_done()
 
-    async def _watch_times(self) -> None:
-        """Sleep until the earliest deadline or delay, whatever comes first, for all requests."""
-        while True:
-            self._alarm_at = min(self._deadlines.next, self._room.next_time)
-            with trio.CancelScope(deadline=self._alarm_at) as self._alarm:
-                await trio.sleep_forever()
-            now = trio.current_time()
-            for request, accepted in self._deadlines.pop_due(now):
-                if self._pool.cancel_nowait(request.id, AbortReason.DEADLINE) is None:
-                    self._abort_waiting(request, AbortReason.DEADLINE, accepted)
-            if self._room.next_time <= now:
-                self._room.wake(now)
-
-    def _room_was_left(self) -> None:
-        """There is room for one more."""
-        self._room_left.set()
-
-    def _set_alarm(self, time: float) -> None:
-        if time < self._alarm_at:
-            self._alarm_at = self._alarm.deadline = time
+    async def _wait_until_not_paused(self) -> None:
+        await self.state.wait_value(lambda state: state is not ProcessorState.PAUSED)
 
     def _advance(self, event: Event) -> None:
         state = next_state(self.state.value, event)
@@ -520,254 +476,63 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
 
     def _stop_accepting(self) -> None:
         self._room.paused = True
-        self._pool.closing = True
-        self._buffer.refuse(self._stopped_error)
-        self._receiving.cancel(reason="the processor is draining")
-        if not self._pool.running and not self._pool.publishing:
+        self._engine.pool.closing = True
+        self._engine.buffer.refuse(self._stopped_error)
+        self._engine.receiving.cancel(reason="the processor is draining")
+        if not self._engine.pool.running and not self._engine.pool.publishing:
             self._idle.set()
-            self._pool.stop()
+            self._engine.pool.stop()
 
     async def _clean_up(self) -> None:
         """The grace is over: interrupt what still runs, for at most the clean-up limit."""
-        for scope in self._publish_scopes:
-            scope.cancel(reason="the grace is over")
-        self._pool.interrupt()
+        self._engine.cut_off_slow_subscribers()
+        self._engine.pool.interrupt()
         with trio.move_on_after(self._cleanup_limit):
             await self._ended.wait()
         if not self._ended.is_set():
-            for worker in list(self._pool.running.values()):
-                for scope in worker.shields:
-                    scope.cancel(reason="the clean-up limit is over")
-            for scope in self._settle_scopes:
-                scope.cancel(reason="the clean-up limit is over")
+            self._engine.abandon()
             for _ in range(_UNWIND_STEPS):
                 await trio.lowlevel.checkpoint()
 
     def _end_if_done(self) -> None:
         if self.state.value is ProcessorState.DRAINING:
-            if not self._pool.running and not self._pool.publishing:
+            if not self._engine.pool.running and not self._engine.pool.publishing:
                 self._idle.set()
-                self._pool.stop()
+                self._engine.pool.stop()
         elif (
             self.state.value is ProcessorState.FINISHING
-            and self._requests_ended
-            and not self._pool.running
-            and not self._pool.publishing
+            and self._engine.requests_ended
+            and not self._engine.pool.running
+            and not self._engine.pool.publishing
             and not len(self._room)
         ):
-            self._buffer.refuse(self._stopped_error)
-            self._pool.stop()
+            self._engine.buffer.refuse(self._stopped_error)
+            self._engine.pool.stop()
 
     async def _close(self) -> None:
         """All workers are gone: hand back what is left, end the broadcast, balance the books."""
-        self._buffer.refuse(self._stopped_error)
+        self._engine.buffer.refuse(self._stopped_error)
         if self._requests is not None:
-            await self._release_all(self._requests)
+            await self._engine.release_all(self._requests, self._cleanup_limit)
         unanswered = [request.id for request in self._room]
         self._room.close()
         self._advance(Event.END if self._failure is None else Event.FAIL)
         if self._responses_are_ours and (self._failure is not None or unanswered):
-            self._responses.fail(self._stopped_error())
+            self._engine.responses.fail(self._stopped_error())
         else:
             for request_id in unanswered:
-                self._responses._end_watchers(request_id, self._stopped_error())
-            self._responses.close()
+                self._engine.responses._end_watchers(request_id, self._stopped_error())
+            self._engine.responses.close()
         self._ended.set()
         self._check_books()
 
-    async def _release_all(self, requests: RequestReceiver[RequestT]) -> None:
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + self._cleanup_limit):
-            interrupted = {request.id for request in self._handed_back}
-            for request in list(self._room):
-                if request.id not in interrupted:
-                    self._ledger.claimed += 1
-                await requests.release(request)
-                self._ledger.released += 1
-
     def _check_books(self) -> None:
         try:
-            self._ledger.check()
+            self._engine.ledger.check()
         except Exception as error:
             if self._failure is None:
                 raise
             self._failure.add_note(str(error))
-
-    # --- what becomes of one request; called by the workers
-
-    @enable_ki_protection
-    def complete(
-        self, request: Request[Any], response: Response[Any], cause: BaseException | None
-    ) -> Coroutine[Any, Any, None] | None:
-        """Publish and settle; what it returns, if anything, has still to be awaited for that."""
-        if request.deadline != inf:
-            self._deadlines.discard(request.id)
-        if self._requests is not None:
-            return self._complete_slowly(request, response, cause)
-        try:
-            self._responses._publish_nowait(response, cause)
-        except trio.WouldBlock:
-            return self._complete_slowly(request, response, cause)
-        if type(response) is Succeeded:
-            self._ledger.succeeded += 1
-        else:
-            self._enter(response)
-            if isinstance(response, Failed):
-                self._buffer.bury(request, str(response.error))
-        return None
-
-    async def _complete_slowly(
-        self, request: Request[Any], response: Response[Any], cause: BaseException | None
-    ) -> None:
-        with trio.CancelScope(shield=True) as scope:
-            self._settle_scopes.add(scope)
-            try:
-                await self._publish(response, cause)
-                await self._settle(request, response)
-            finally:
-                self._settle_scopes.discard(scope)
-        if scope.cancelled_caught:
-            self._ledger.left += 1
-
-    async def _publish(self, response: Response[Any], cause: BaseException | None) -> None:
-        """Publish, cutting off slow blocking subscribers after the publish limit or at the drain's grace."""
-        with trio.move_on_after(self._publish_limit) as limit:
-            self._publish_scopes.add(limit)
-            try:
-                await self._responses._publish(response, cause)
-            finally:
-                self._publish_scopes.discard(limit)
-        while limit.cancelled_caught:
-            self._responses._disconnect_blocking()
-            try:
-                self._responses._publish_nowait(response, cause)
-            except trio.WouldBlock:
-                continue
-            break
-
-    async def _settle(self, request: Request[Any], response: Response[Any]) -> None:
-        case, reason = _CASES[type(response)], ""
-        if isinstance(response, Failed):
-            reason = str(response.error)
-        try:
-            await self._tell(SETTLEMENTS[case].verb, request, reason)
-        except LeaseLost:
-            self._ledger.lost += 1
-        else:
-            self._enter(response)
-
-    async def _tell(self, verb: Verb, request: Request[Any], reason: str) -> None:
-        """Carry out a settlement; in memory what is not rejected is settled by being forgotten."""
-        requests = self._requests
-        if requests is None:
-            if verb is Verb.REJECT:
-                self._buffer.bury(request, reason)
-        elif verb is Verb.REJECT:
-            await requests.reject(request, reason)
-        elif verb is Verb.ACK:
-            await requests.ack(request)
-        else:
-            await requests.release(request)
-
-    def _enter(self, response: Response[Any]) -> None:
-        """Into the books."""
-        if type(response) is Succeeded:
-            self._ledger.succeeded += 1
-        elif type(response) is Failed:
-            self._ledger.failed += 1
-        else:
-            self._ledger.aborted += 1
-
-    def refuse(self, request: Request[Any], waited: float) -> None:
-        """It is not run: its deadline has passed, or another of its id runs."""
-        if request.id in self._pool.running or request.id in self._pool.publishing:
-            self._reject(request, "a request of the same id runs already")
-        else:
-            self._answer_unstarted(request, AbortReason.DEADLINE, waited)
-
-    def hand_back(self, request: Request[Any]) -> None:
-        """Its run was interrupted, as only the end of the processor does: it waits again, and nothing else starts."""
-        self._room.paused = True
-        self._handed_back.append(request)
-        if self._requests is None:
-            self._ledger.released += 1
-        self._buffer.give_back(request)
-
-    def all_done(self) -> None:
-        """Nothing runs, nothing is being published, and it is on its way to its end."""
-        self._end_if_done()
-
-    def publish_progress(self, progress: Progress) -> None:
-        """Tell those who subscribed to it."""
-        self._responses._publish_progress(progress)
-
-    def _abort_waiting(self, request: Request[Any], reason: AbortReason, accepted: float) -> None:
-        """Answer a request that waits in the room, and take it out of there."""
-        self._buffer.drop(request.id)
-        self._ledger.claimed += 1
-        self._room_was_left()
-        self._answer_unstarted(request, reason, self._buffer.current_time() - accepted)
-        self._end_if_done()
-
-    def _answer_unstarted(self, request: Request[Any], reason: AbortReason, waited: float) -> None:
-        response = Aborted(reason, id=request.id, attempt=request.attempt, waited=waited)
-        self._do_later(request, self.complete(request, response, None))
-
-    def _reject(self, request: Request[Any], reason: str) -> None:
-        self._ledger.rejected += 1
-        if self._requests is None:
-            self._buffer.bury(request, reason)
-        else:
-            self._do_later(request, self._requests.reject(request, reason))
-
-    def _do_later(self, request: Request[Any], rest: Coroutine[Any, Any, None] | None) -> None:
-        """Do in a task of its own what could not be done at once."""
-        if rest is None:
-            return
-        if self._nursery is None:  # it does not run yet, and somebody who does not read holds up even this answer
-            rest.close()
-            self._ledger.left += 1
-            return
-        self._pool.publishing[request.id] = request
-        self._nursery.start_soon(self._finish_unstarted, request, rest)
-
-    async def _finish_unstarted(self, request: Request[Any], rest: Coroutine[Any, Any, None]) -> None:
-        try:
-            await rest
-        finally:
-            del self._pool.publishing[request.id]
-            self._pool.tell_if_done()
-
-    # --- called by the channel that requests come through
-
-    def request_arrived(self, request: Request[Any]) -> None:
-        """It waits in the room."""
-        if request.deadline != inf:
-            self._deadlines.add(request, self._buffer.current_time())
-            self._set_alarm(request.deadline)
-        pool = self._pool
-        pool.ticks += 1
-        if not pool.on_its_way:
-            pool.wake()
-
-    def cancel_request(self, request: Request[Any], reason: AbortReason, since: float) -> bool:
-        """Abort what was sent at ``since``; whether its job still runs, so that an answer is worth waiting for."""
-        if self._pool.cancel_nowait(request.id, reason) is not None:
-            return True
-        if not self.has_ended(request.id):
-            self._abort_waiting(request, reason, since)
-        return False
-
-    def slot_holders(self) -> Collection[Worker] | None:
-        """The jobs in its slots; None while there is a free one."""
-        return None if self._room.running < self._room.concurrency else self._pool.running.values()
-
-    def runner_of(self, request_id: str) -> Worker | None:
-        """The job that runs for this request, if it does."""
-        return self._pool.running.get(request_id)
-
-    def has_ended(self, request_id: str) -> bool:
-        """Whether its job has ended, and only its response is on the way."""
-        return request_id in self._pool.publishing
 
 
 @asynccontextmanager

@@ -49,6 +49,10 @@ class Owner(Protocol):
         """It is not run: its deadline has passed, or another of its id runs. See to it otherwise."""
         ...
 
+    def nothing_may_start(self) -> None:
+        """Some that wait in the room wait for a time."""
+        ...
+
     def all_done(self) -> None:
         """Nothing runs any more; told once `WorkerPool.closing` is set."""
         ...
@@ -114,6 +118,12 @@ class WorkerPool:
 
     # --- work
 
+    def look(self) -> None:
+        """Something may start that could not before: see that somebody looks."""
+        self.ticks += 1
+        if not self.on_its_way:
+            self.wake()
+
     def wake(self) -> None:
         """Send for one worker, unless all there may be are busy."""
         if self.idle:
@@ -133,6 +143,8 @@ class WorkerPool:
         while True:
             request = self._buffer.take(now)
             if request is None:
+                if self._room.timed:
+                    self._owner.nothing_may_start()
                 return None
             self.ledger.claimed += 1
             if self.on_taken is not None:
