@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from trio_jobs import ErrorInfo
-from trio_jobs._error_info import MAX_FRAMES, MAX_RELATED, FrameInfo, shorten
+from trio_jobs._error_info import MAX_FRAMES, MAX_RELATED, FrameInfo, _outermost_and_innermost, shorten
 
 MOST_BYTES = 64 * 1024
 
@@ -496,7 +496,10 @@ def test_an_error_that_cannot_be_described_at_all_says_so() -> None:
 
 def test_an_odd_text_becomes_a_plain_one() -> None:
     """No object of the job's hides in it."""
-    assert type(from_raised(OddStr()).message) is str
+    message = from_raised(OddStr()).message
+
+    assert type(message) is str
+    assert message == "odd"
 
 
 def test_a_keyboard_interrupt_is_not_swallowed() -> None:
@@ -527,6 +530,27 @@ def test_a_traceback_that_does_not_fit_keeps_both_ends_of_it() -> None:
     assert len(frames) == MAX_FRAMES // 2 + 1
     assert frames[0].function == "with_long_names"
     assert frames[MAX_FRAMES // 4] == FrameInfo("<82 frames left out>", 0, "...")
+
+
+@pytest.mark.parametrize("most", [0, 1, 2, 3, 9, 10, 11])
+def test_the_ends_of_a_traceback_are_as_many_lines_as_asked_for(most: int) -> None:
+    """And one for those between, if there are any; the innermost is the last to go."""
+    frames = [FrameInfo("f.py", line, "f") for line in range(10)]
+    kept = _outermost_and_innermost(frames, most)
+
+    assert len(kept) == min(most + 1, 10)
+    assert [frame in kept for frame in frames].count(True) == min(most, 10)
+    assert most == 0 or kept[-1] == frames[-1]
+
+
+def test_long_names_are_cut() -> None:
+    """Of types, files and functions."""
+    info = ErrorInfo.from_exception(with_long_names())
+    name = ErrorInfo.from_exception(type("N" * 1_000, (Exception,), {"__module__": "m"})()).type_name
+
+    assert name == "m." + "N" * 254 + "… (746 more characters)"
+    assert {len(frame.filename) for frame in info.frames[-3:]} == {256 + len("… (49744 more characters)")}
+    assert {len(frame.function) for frame in info.frames[-3:]} == {256 + len("… (49744 more characters)")}
 
 
 def test_what_did_not_fit_is_said_in_its_place() -> None:
