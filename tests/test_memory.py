@@ -1193,7 +1193,7 @@ async def test_what_waits_in_the_channel_is_taken_out_when_it_is_cancelled() -> 
     """Nobody has to be asked, and a waiting sender moves up."""
     sender, receiver = open_request_channel(2)
     consumer = ScriptedConsumer(runs={"a"})
-    receiver.fetched_by(consumer)
+    receiver._fetched_by(consumer)
     send_all(sender, "a", "b")
     async with trio.open_nursery() as nursery:
         await start_sending(nursery, sender, "c")
@@ -1209,7 +1209,7 @@ async def test_what_was_received_is_cancelled_where_it_runs() -> None:
     sender, receiver = open_request_channel(2)
     consumers = [ScriptedConsumer(runs=runs) for runs in [set[str](), {"a"}, {"a"}]]
     for consumer in consumers:
-        receiver.clone().fetched_by(consumer)
+        receiver.clone()._fetched_by(consumer)
     send_all(sender, "a")
     receiver.receive_nowait()
 
@@ -1224,8 +1224,8 @@ async def test_a_processor_whose_handle_is_closed_is_not_asked() -> None:
     sender, receiver = open_request_channel(2)
     gone, there = ScriptedConsumer(runs={"a"}), ScriptedConsumer()
     with receiver.clone() as handle:
-        handle.fetched_by(gone)
-    receiver.fetched_by(there)
+        handle._fetched_by(gone)
+    receiver._fetched_by(there)
 
     assert not sender.buffer.cancel(request("a"), AbortReason.CALLER, since=0)
 

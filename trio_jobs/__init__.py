@@ -13,6 +13,7 @@ How the package is built, from the ground up; a file knows only files above it:
     what asks for it      _asking, _submission, _mapping, _client
     what holds it         _processor
     what a shell sees     cli/
+    what may be named     types, gates
 """
 
 from ._broadcast import BroadcastReceiver, BroadcastSender, Overflow, open_broadcast_channel
@@ -38,7 +39,8 @@ from ._lifecycle import ProcessorState
 from ._memory import open_request_channel
 from ._message import Aborted, AbortReason, Failed, Progress, Request, Response, Succeeded
 from ._process_job import process_job
-from ._processor import DrainReport, Processor, ProcessorStatistics, open_processor
+from ._processor import DrainReport, Processor, open_processor
+from ._public_path import show_public_path
 from ._randomness import Randomness, use_randomness
 from ._resources import PerWorker, Shared
 from ._submission import Submission
@@ -69,7 +71,6 @@ __all__ = [
     "PerWorker",
     "Processor",
     "ProcessorState",
-    "ProcessorStatistics",
     "ProcessorStopped",
     "Progress",
     "Randomness",
@@ -94,13 +95,4 @@ __all__ = [
     "use_randomness",
 ]
 
-
-def _show_public_paths() -> None:
-    """Let tracebacks and documentation show where a name is imported from."""
-    for name in __all__:
-        public = globals()[name]
-        if getattr(public, "__module__", "").startswith(f"{__name__}._"):
-            public.__module__ = __name__
-
-
-_show_public_paths()
+show_public_path(__name__, *(globals()[name] for name in __all__))

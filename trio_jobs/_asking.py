@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from math import inf
-from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
 
 import outcome
 import trio
@@ -30,7 +30,7 @@ from ._broadcast import BroadcastSender
 from ._call_cycle import find_call_cycle
 from ._current_run import Runner, running
 from ._errors import CallCycle, ProcessorStopped
-from ._memory import RequestBuffer
+from ._memory import MemoryRequestSender, RequestBuffer
 from ._message import NO_HEADERS, Aborted, AbortReason, Progress, Request, Response
 from ._randomness import randomness_in_force
 
@@ -169,7 +169,7 @@ class Asking(Generic[RequestT, ResponseT]):
         self._sender = sender
         self._responses = responses
         self._broadcast = _broadcast_of(responses)
-        self._buffer: RequestBuffer[RequestT] | None = getattr(sender, "buffer", None)
+        self._buffer: RequestBuffer[RequestT] | None = sender._buffer if isinstance(sender, MemoryRequestSender) else None
         self._send_nowait: Callable[[Request[RequestT]], None] | None = getattr(sender, "send_nowait", None)
         self.nursery: trio.Nursery | None = None
         """Of the block around it; where the processor is elsewhere, it waits for answers there."""
@@ -328,5 +328,6 @@ def _broadcast_of(responses: object) -> BroadcastSender[Any] | None:
     """The broadcast channel of this process behind ``responses``, if there is one."""
     for behind in (responses, getattr(responses, "broadcast", None)):
         if isinstance(behind, BroadcastSender):
-            return cast("BroadcastSender[Any]", behind)
+            found: BroadcastSender[Any] = behind
+            return found
     return None

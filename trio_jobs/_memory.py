@@ -257,11 +257,6 @@ class MemoryRequestSender(trio.abc.SendChannel[Request[RequestT]]):
             return "<MemoryRequestSender closed>"
         return f"<MemoryRequestSender {len(self._buffer.room)}/{self._buffer.max_buffer_size}>"
 
-    @property
-    def buffer(self) -> RequestBuffer[RequestT]:
-        """What it sends into; for the client, which cancels there what it has sent."""
-        return self._buffer
-
     def statistics(self) -> RequestChannelStatistics:
         """The state of the channel at this moment."""
         return self._buffer.statistics()
@@ -346,6 +341,8 @@ class MemoryRequestSender(trio.abc.SendChannel[Request[RequestT]]):
 class MemoryRequestReceiver(RequestReceiver[RequestT]):
     """The receiving end of a request channel: clones compete, and each settles what it received.
 
+    Made by `open_request_channel`.
+
     Closing a handle gives back what it has not settled. Requests that nobody can receive any more are lost with the
     process, as everything in memory.
     """
@@ -367,7 +364,7 @@ class MemoryRequestReceiver(RequestReceiver[RequestT]):
         """The state of the channel at this moment."""
         return self._buffer.statistics()
 
-    def fetched_by(self, consumer: Consumer) -> None:
+    def _fetched_by(self, consumer: Consumer) -> None:
         """A processor receives through this handle: until it is closed, what it received can be cancelled there."""
         self._fetcher = consumer
         self._buffer.fetchers.append(consumer)

@@ -199,7 +199,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             on_done=self._end_if_done,
         )
         if isinstance(requests, MemoryRequestReceiver):
-            requests.fetched_by(self._engine)
+            requests._fetched_by(self._engine)
         self._idle = trio.Event()
         self._ended = trio.Event()
         self._cache_failures = 0

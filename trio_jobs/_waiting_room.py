@@ -64,11 +64,11 @@ class Gate(ABC):
         for room in self._rooms:
             room.freed(self, on)
 
-    def join(self, room: WaitingRoom) -> None:
+    def _join(self, room: WaitingRoom) -> None:
         """Tell ``room`` from now on what is freed."""
         self._rooms.append(room)
 
-    def leave(self, room: WaitingRoom) -> None:
+    def _leave(self, room: WaitingRoom) -> None:
         """Do not tell it any more."""
         self._rooms.remove(room)
 
@@ -170,7 +170,7 @@ class WaitingRoom:
         self._dropped: dict[str, int] = {}  # ids and how many of each are to be skipped when their turn comes
         self._index: dict[str, Waiting] | None = None  # made by the first look-up of an id; most rooms never need it
         for gate in self._gates:
-            gate.join(self)
+            gate._join(self)
 
     def __len__(self) -> int:
         """How many wait."""
@@ -305,7 +305,7 @@ class WaitingRoom:
     def close(self) -> None:
         """Hear no more from the gates."""
         for gate in self._gates:
-            gate.leave(self)
+            gate._leave(self)
 
     # --- who waits
 
