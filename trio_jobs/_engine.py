@@ -168,15 +168,19 @@ class Engine(Generic[RequestT, ResponseT]):
     async def _complete_slowly(
         self, request: Request[Any], response: Response[Any], cause: BaseException | None
     ) -> None:
-        with trio.CancelScope(shield=True) as scope:
-            self._settle_scopes.add(scope)
-            try:
-                await self._publish(response, cause)
-                await self._settle(request, response)
-            finally:
-                self._settle_scopes.discard(scope)
-        if scope.cancelled_caught:
+        try:
+            with trio.CancelScope(shield=True) as scope:
+                self._settle_scopes.add(scope)
+                try:
+                    await self._publish(response, cause)
+                    await self._settle(request, response)
+                    return
+                finally:
+                    self._settle_scopes.discard(scope)
+        except BaseException:
             self.ledger.left += 1
+            raise
+        self.ledger.left += 1  # the scope was cancelled: its transport gives it to somebody again when the lease ends
 
     async def _publish(self, response: Response[Any], cause: BaseException | None) -> None:
         """Publish, cutting off slow blocking subscribers after the publish limit or at the drain's grace."""
@@ -206,17 +210,15 @@ class Engine(Generic[RequestT, ResponseT]):
             self._enter(response)
 
     async def _tell(self, verb: Verb, request: Request[Any], reason: str) -> None:
-        """Carry out a settlement; in memory what is not rejected is settled by being forgotten."""
+        """Carry out what follows on a response; in memory what is not rejected is settled by being forgotten."""
         requests = self.requests
         if requests is None:
             if verb is Verb.REJECT:
                 self.buffer.bury(request, reason)
         elif verb is Verb.REJECT:
             await requests.reject(request, reason)
-        elif verb is Verb.ACK:
-            await requests.ack(request)
         else:
-            await requests.release(request)
+            await requests.ack(request)
 
     def _enter(self, response: Response[Any]) -> None:
         """Into the books."""

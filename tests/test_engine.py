@@ -1,0 +1,292 @@
+"""What becomes of a request when something goes wrong between its job and its settlement."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from trio_jobs import (
+    ConservationError,
+    LeaseLost,
+    Processor,
+    ProcessorState,
+    Request,
+    RequestReceiver,
+    Response,
+    Succeeded,
+    job,
+    open_processor,
+)
+from trio_jobs.gates import Gate, Hold
+
+
+@job
+async def double(request: int) -> int:
+    return 2 * request
+
+
+@job
+async def fail(request: object) -> None:
+    raise ValueError(request)
+
+
+@job
+async def hang(request: object) -> None:
+    await trio.sleep_forever()
+
+
+class Transport(RequestReceiver[Any]):
+    """A few requests, and settlements that go as a test wants them to."""
+
+    def __init__(self, *requests: Request[Any], error: Exception | None = None, hang: bool = False) -> None:
+        self._requests = list(requests)
+        self._error = error
+        self._hang = hang
+        self.settled: list[tuple[str, str]] = []
+
+    async def receive(self) -> Request[Any]:
+        await trio.lowlevel.checkpoint()
+        if not self._requests:
+            raise trio.EndOfChannel
+        return self._requests.pop(0)
+
+    async def _settle(self, verb: str, request: Request[Any]) -> None:
+        await trio.lowlevel.checkpoint()
+        if self._hang:
+            await trio.sleep_forever()
+        if self._error is not None:
+            raise self._error
+        self.settled.append((verb, request.id))
+
+    async def ack(self, request: Request[Any]) -> None:
+        await self._settle("ack", request)
+
+    async def release(self, request: Request[Any], delay: float = 0, *, charge: bool = False) -> None:
+        await self._settle("release", request)
+
+    async def reject(self, request: Request[Any], reason: str) -> None:
+        await self._settle(f"reject: {reason}", request)
+
+    async def extend(self, request: Request[Any], seconds: float) -> None:
+        await self._settle("extend", request)
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+async def test_each_response_is_settled_by_the_table() -> None:
+    """Succeeded is acknowledged, Failed is rejected with its error."""
+    for work, settlement in ((double, "ack"), (fail, "reject: ValueError: 1")):
+        transport = Transport(Request(1, id="r1"))
+        await Processor(work, requests=transport).run()
+
+        assert transport.settled == [(settlement, "r1")]
+
+
+async def test_an_aborted_request_of_a_transport_is_acknowledged(autojump_clock: object) -> None:
+    """Whoever asked for it does not want it any more."""
+    transport = Transport(Request(1, id="r1", deadline=trio.current_time() + 3))
+    await Processor(hang, requests=transport).run()
+
+    assert transport.settled == [("ack", "r1")]
+
+
+async def test_a_lost_lease_is_counted_and_does_no_harm() -> None:
+    """Somebody else holds the request by now, and will answer it as well."""
+    processor = Processor(double, requests=Transport(Request(1, id="r1"), error=LeaseLost("r1")))
+    await processor.run()
+
+    statistics = processor.statistics()
+    assert (statistics.claimed, statistics.lost, statistics.succeeded) == (1, 1, 0)
+
+
+async def test_a_settlement_that_raises_fails_the_processor_and_leaves_the_request() -> None:
+    """What was not recorded is not said to be settled: its lease ends, and it runs again."""
+    processor = Processor(double, requests=Transport(Request(1, id="r1"), error=OSError("store is away")))
+    with pytest.raises(OSError, match="store is away") as caught:
+        await processor.run()
+
+    assert processor.state.value is ProcessorState.FAILED
+    assert processor.statistics().left == 1
+    assert not hasattr(caught.value, "__notes__")
+
+
+async def test_a_settlement_that_hangs_is_given_up_at_the_clean_up_limit(autojump_clock: object) -> None:
+    """A drain ends in bounded time."""
+    processor = Processor(double, requests=Transport(Request(1, id="r1"), hang=True), cleanup_limit=5)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(processor.run)
+        await wait_all_tasks_blocked()
+        start = trio.current_time()
+        await processor.drain(3)
+
+        assert trio.current_time() - start == 8
+    assert processor.statistics().left == 1
+
+
+async def test_a_duplicate_id_of_a_transport_is_rejected_there() -> None:
+    """With the reason."""
+    transport = Transport(Request(1, id="same"), Request(2, id="same"))
+    processor = Processor(hang, requests=transport)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(processor.run)
+        await wait_all_tasks_blocked()
+        await processor.cancel("same")
+
+    assert transport.settled == [("reject: a request of the same id runs already", "same"), ("ack", "same")]
+
+
+async def test_a_transport_without_senders_here_says_where_to_get_one() -> None:
+    """The processor cannot make one."""
+    processor = Processor(double, requests=Transport())
+
+    with pytest.raises(RuntimeError, match="open a sender of that transport instead"):
+        processor.request_sender()
+
+
+async def test_a_paused_processor_claims_nothing_more() -> None:
+    """What others could do is not taken from them."""
+    transport = Transport(*(Request(number, id=f"r{number}") for number in range(4)))
+    processor = Processor(double, requests=transport, concurrency=1, room=1)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(processor.run)
+        processor.pause()
+        await wait_all_tasks_blocked()
+
+        assert processor.statistics().waiting <= 1
+        processor.resume()
+    assert len(transport.settled) == 4
+
+
+def test_an_interrupt_in_the_middle_of_a_publish_does_not_cut_it_in_two() -> None:
+    """Ctrl-C between publish and settlement: both have happened, then the program ends."""
+    processors: list[Processor[Any, Any, Any]] = []
+    seen: list[Response[Any]] = []
+
+    def interrupt(response: Response[Any]) -> bool:
+        signal.raise_signal(signal.SIGINT)
+        seen.append(response)
+        return True
+
+    async def main() -> None:
+        async with open_processor(double) as processor:
+            processors.append(processor)
+            with processor.subscribe(select=interrupt):
+                await processor.submit(1)
+                await trio.sleep_forever()
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(main)
+    assert len(seen) == 1
+    statistics = processors[0].statistics()
+    assert (statistics.claimed, statistics.succeeded) == (1, 1)
+
+
+async def test_a_call_that_is_cancelled_while_its_answer_waits_for_a_slow_subscriber_returns_at_once() -> None:
+    """There is no job to stop any more; the others still get the answer."""
+    async with open_processor(double, response_buffer_size=1) as processor:
+        with processor.subscribe() as slow:
+            await processor.call(1)
+            with trio.CancelScope() as scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(processor.call, 2)
+                    await wait_all_tasks_blocked()
+                    assert processor.statistics().publishing == 1
+                    scope.cancel()
+
+            assert scope.cancelled_caught
+            assert [(await slow.receive()).unwrap() for _ in range(2)] == [2, 4]
+
+
+async def test_several_publishes_that_wait_are_all_out_after_the_publish_limit(autojump_clock: object) -> None:
+    """Each cuts off whoever is in its way, in their order."""
+    async with open_processor(double, response_buffer_size=1, publish_limit=1) as processor:
+        with processor.subscribe(), processor.subscribe():
+            for number in range(5):
+                await processor.submit(number)
+            await trio.sleep(2)
+
+            assert processor.statistics().succeeded == 5
+
+
+async def test_an_abort_whose_answer_must_wait_is_answered_when_there_is_room() -> None:
+    """The subscriber is slow, and cancel does not wait for it."""
+    async with open_processor(hang, concurrency=1, response_buffer_size=1) as processor:
+        running = await processor.submit("runs")
+        await wait_all_tasks_blocked()
+        waiting = [await processor.submit("waits") for _ in range(3)]
+        with processor.subscribe() as slow:
+            for submission in waiting:
+                assert await processor.cancel(submission.id)
+            assert processor.statistics().publishing == 2
+            ids = {(await slow.receive()).id for _ in range(3)}
+
+        assert ids == {submission.id for submission in waiting}
+        await running.cancel()
+
+
+async def test_an_abort_before_it_runs_that_nobody_reads_is_left() -> None:
+    """Nothing can wait for the subscriber yet; the books say so."""
+    processor = Processor(double, response_buffer_size=1)
+    with processor.subscribe():
+        sender = processor.request_sender()
+        for request_id in ("a", "b"):
+            await sender.send(Request(1, id=request_id))
+            assert await processor.cancel(request_id)
+
+        assert (processor.statistics().aborted, processor.statistics().left) == (1, 1)
+
+
+class NotBefore(Gate):
+    """Lets nothing start before a time."""
+
+    def __init__(self, time: float) -> None:
+        super().__init__()
+        self.time = time
+
+    def ask(self, request: Request[Any], now: float) -> Hold | None:
+        return None if now >= self.time else Hold("time", f"not before {self.time}", until=self.time)
+
+    def started(self, request: Request[Any], now: float) -> None: ...
+
+    def finished(self, request: Request[Any], now: float) -> None: ...
+
+
+async def test_a_gate_that_waits_for_a_time_is_asked_again_at_that_time(autojump_clock: object) -> None:
+    """Nobody has to poke the processor, and the request holds no slot meanwhile."""
+    start = trio.current_time()
+    async with open_processor(double, gates=[NotBefore(start + 7)]) as processor:
+        submission = await processor.submit(1)
+        await wait_all_tasks_blocked()
+        assert processor.statistics().running == 0
+        response = await submission.wait()
+
+    assert isinstance(response, Succeeded)
+    assert response.waited == 7
+
+
+async def test_books_that_do_not_balance_are_an_error() -> None:
+    """Each time a processor closes."""
+    with pytest.raises(ConservationError, match="claimed=1 "):
+        async with open_processor(double) as processor:
+            processor._engine.ledger.claimed += 1
+
+
+async def test_books_that_do_not_balance_are_a_note_on_an_error_in_flight() -> None:
+    """They must not hide it."""
+
+    class Broken:
+        async def __aenter__(self) -> None: ...
+
+        async def __aexit__(self, *_: object) -> None:
+            raise OSError("disk on fire")
+
+    with pytest.raises(OSError, match="disk on fire") as caught:
+        async with open_processor(double, resources=Broken()) as processor:
+            processor._engine.ledger.claimed += 1
+
+    assert "claimed requests do not add up" in caught.value.__notes__[0]
