@@ -12,7 +12,16 @@ import pytest
 import trio
 from rich.console import Console
 
-from trio_jobs import BroadcastSender, ErrorInfo, Failed, Response, Succeeded, open_broadcast_channel
+from trio_jobs import (
+    Aborted,
+    AbortReason,
+    BroadcastSender,
+    ErrorInfo,
+    Failed,
+    Response,
+    Succeeded,
+    open_broadcast_channel,
+)
 from trio_jobs.cli import run_command
 from trio_jobs.cli._demo import Demo, Kinds, Largest
 from trio_jobs.cli._inputs import Inputs, open_inputs
@@ -114,11 +123,15 @@ async def test_ctrl_c_ends_it(tree: Path, console: Console, said: Callable[[], s
 
 
 def test_only_the_largest_are_kept() -> None:
-    """A large folder takes no more memory than a small one."""
+    """A large folder takes no more memory than a small one; what failed is kept apart."""
     largest = Largest()
     for size in range(1000):
         largest.add(facts("a", size))
 
+    largest.add(Failed(ErrorInfo("OSError", "no"), id="1"))
+    largest.add(Aborted(AbortReason.OPERATOR, id="2"))
+
+    assert largest.failures == ["OSError: no", "aborted (operator)"]
     assert [one.size for one in largest.facts] == list(range(999, 991, -1))
     assert (largest.files, largest.bytes) == (1000, sum(range(1000)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_jobs import Job
@@ -31,6 +31,7 @@ def test_a_line_of_text_names_a_file_as_well(tmp_path: Path) -> None:
     assert (facts.kind, facts.size, facts.lines, facts.words) == ("unknown", 0, 0, 0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("a \n").map(str.encode)))
 def test_words_do_not_depend_on_how_the_file_was_cut(pieces: list[bytes]) -> None:
     """A word that two pieces share is one."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_jobs.cli._in_order import AsCompleted, InOrder
 
 
+@settings(deadline=None)
 @given(st.permutations(range(20)))
 def test_lines_come_in_order_whatever_order_they_are_put_in(numbers: list[int]) -> None:
     """None is lost, none is doubled."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
@@ -131,6 +131,7 @@ async def test_lines_longer_than_what_is_read_in_one_go_are_whole(monkeypatch: p
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary()))
 def test_lines_do_not_depend_on_how_they_were_cut(chunks: list[bytes]) -> None:
     """The same bytes in other pieces are the same lines."""

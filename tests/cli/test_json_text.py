@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_jobs.cli._json_text import JsonText
@@ -106,6 +106,7 @@ FORMS: list[tuple[Any, Any]] = [
     (math.nan, "NaN"),
     ([math.inf, -math.inf, 1.5, True, "x", Word("y"), 2], ["Infinity", "-Infinity", 1.5, True, "x", "y", 2]),
     ([math.nan, Color.RED, Level.HIGH, Point(1)], ["NaN", "red", 3, {"x": 1, "y": 0}]),
+    ([math.nan, {math.inf}, pathlib.PurePosixPath("a")], ["NaN", ["Infinity"], "a"]),
     (10**5_000, hex(10**5_000)),
     (Opaque(), "<opaque>"),
     (Point, repr(Point)),
@@ -145,6 +146,7 @@ def test_the_text_is_one_line_that_people_can_read() -> None:
     assert JsonText(lambda _: None).of("ä\n") == '"ä\\n"'
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text(),

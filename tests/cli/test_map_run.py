@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
 from math import inf, nan
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import attrs
@@ -20,7 +21,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_jobs import ErrorInfo, Job, Shared, job
 from trio_jobs.cli._exit_code import WrongUse
 from trio_jobs.cli._inputs import BadInput, Input, Inputs, Item
-from trio_jobs.cli._map_run import MapOptions, MapRun
+from trio_jobs.cli._map_run import MapOptions, MapRun, Requests
 
 
 def item(body: Any) -> Input:
@@ -67,6 +68,7 @@ class Runner:
 
     console: Console
     path: Path
+    live: bool = False
 
     async def __call__(
         self, job: Job[Any, Any, Any], inputs: Iterable[Item] | Inputs, resources: Any = None, **options: Any
@@ -81,7 +83,7 @@ class Runner:
                 MapOptions(**options),
                 resources=resources,
                 console=self.console,
-                live=False,
+                live=self.live,
                 descriptor=descriptor,
                 shares_terminal=True,  # then no thread writes
                 leave=leave,
@@ -313,6 +315,21 @@ async def test_fail_fast_stops_at_what_is_bad_or_too_slow_as_well(
 # --- how far reading is ahead
 
 
+async def test_requests_end_as_soon_as_they_are_told_to(run: Runner) -> None:
+    """Also before the first, and whoever told it can wait for that."""
+
+    async def never(number: int, one: BadInput) -> None: ...
+
+    inputs = FakeInputs([item(1)], 1)
+    requests = Requests(inputs, MapOptions(), never)
+    requests.end()
+    with pytest.raises(StopAsyncIteration):
+        await anext(requests)
+    await requests.wait_ended()
+
+    assert inputs.taken == 0
+
+
 @pytest.mark.parametrize(("options", "ahead"), [({}, 64), ({"concurrency": 3}, 12), ({"time_limit": 1e6}, 16)])
 @pytest.mark.parametrize("ordered", [False, True])
 async def test_no_more_is_read_than_is_in_flight(
@@ -502,9 +519,29 @@ async def leaving(run: Runner, job: Job[Any, Any, Any], items: Iterable[Item]) -
         raise only_left(group) from None
 
 
-def only_left(error: BaseException) -> BaseException:
+def only_left(error: Any) -> BaseException:
     """What is inside of all groups."""
-    return only_left(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+    return only_left(error.exceptions[0]) if hasattr(error, "exceptions") else error
+
+
+async def test_the_cursor_is_back_when_a_job_does_not_end(run: Runner, autojump_clock: MockClock) -> None:
+    """The display had hidden it, and nobody else shows it again."""
+
+    @job
+    async def hang(request: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        with trio.CancelScope(shield=True):
+            await trio.sleep(10_000)
+
+    with TemporaryFile("w+") as stream:
+        run.console, run.live = Console(file=stream, force_terminal=True), True
+        with pytest.raises(Left):
+            await leaving(run, hang, [item(1)])
+        stream.seek(0)
+        sent = stream.read()
+
+    assert sent.count("\x1b[?25h") >= sent.count("\x1b[?25l") > 0
 
 
 # --- broken off

@@ -7,6 +7,7 @@ from collections import Counter
 from heapq import nlargest
 from pathlib import Path
 from shlex import quote
+from typing import assert_never
 
 import trio
 from rich.box import SIMPLE_HEAD
@@ -15,7 +16,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from .._broadcast import BroadcastReceiver
-from .._message import Failed, Response, Succeeded
+from .._message import Aborted, Failed, Response, Succeeded
 from .._processor import open_processor
 from ._exit_code import ExitCode, WrongUse, code_of_signal
 from ._inputs import BadInput, Input, Inputs, Item, open_inputs
@@ -72,8 +73,10 @@ class Largest:
                 self.facts = nlargest(_ROWS, [*self.facts, facts], key=lambda one: one.size)
             case Failed(error):
                 self.failures.append(str(error))
+            case Aborted(reason):
+                self.failures.append(f"aborted ({reason.value})")
             case _:
-                pass  # nobody aborts here
+                assert_never(response)
 
     def table(self, folder: Path) -> Table:
         """The files as rows, the sums as the last one."""

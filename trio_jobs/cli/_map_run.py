@@ -13,7 +13,7 @@ import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from math import inf
-from typing import Any
+from typing import Any, assert_never
 
 import attrs
 import trio
@@ -72,14 +72,14 @@ class MapOptions:
 
 
 @attrs.frozen
-class _Sent:
+class Sent:
     """An input whose answer is not there yet."""
 
     number: int
     item: Input
 
 
-class _Requests(AsyncIterator[Request[Any]]):
+class Requests(AsyncIterator[Request[Any]]):
     """The requests for the inputs, one as soon as there is room for it.
 
     Args:
@@ -89,7 +89,7 @@ class _Requests(AsyncIterator[Request[Any]]):
     def __init__(
         self, inputs: Inputs, options: MapOptions, on_bad: Callable[[int, BadInput], Awaitable[object]]
     ) -> None:
-        self.open: dict[str, _Sent] = {}
+        self.open: dict[str, Sent] = {}
         """What was sent and is not answered, by the ids of the requests."""
         self.room = trio.Semaphore(options.in_flight)
         """Released for each input whose line was handed over."""
@@ -121,7 +121,7 @@ class _Requests(AsyncIterator[Request[Any]]):
 
     def _request(self, number: int, item: Input) -> Request[Any]:
         request = Request(item.body, deadline=trio.current_time() + self._time_limit)
-        self.open[request.id] = _Sent(number, item)
+        self.open[request.id] = Sent(number, item)
         return request
 
     def end(self) -> None:
@@ -166,7 +166,7 @@ class MapRun:
         self._live = live
         self._descriptor = descriptor
         self._leave = leave
-        self._requests = _Requests(inputs, options, self._bad)
+        self._requests = Requests(inputs, options, self._bad)
         self._order = InOrder() if options.ordered else AsCompleted()
         self._json_text = JsonText(self._has_no_form)
         self._tally = Tally(trio.current_time())
@@ -247,6 +247,8 @@ class MapRun:
             case Aborted():
                 self._tally.aborted += 1
                 self._stop_at_failure()
+            case _:
+                assert_never(response)
         await self._put(sent.number, sent.item, _record.answered(sent.item, response, self._json_text))
 
     async def _bad(self, number: int, item: BadInput) -> None:
