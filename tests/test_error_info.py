@@ -425,6 +425,13 @@ def with_long_names() -> BaseException:
     return caught.value
 
 
+def with_long_names_and_notes() -> BaseException:
+    error = with_long_names()
+    for _ in range(MAX_RELATED):
+        error.add_note("\N{GRINNING FACE}" * 10_000)
+    return error
+
+
 def with_cause(cause: BaseException) -> Exception:
     error = ValueError("x")
     error.__cause__ = cause
@@ -461,6 +468,7 @@ NASTY: dict[str, Callable[[], BaseException]] = {
     "50 large members": many_large,
     "a class with a name of 1 MB": lambda: type("N" * 1_000_000, (Exception,), {})("x"),
     "functions and files with names of 50 kB": with_long_names,
+    "the same, and large notes": with_long_names_and_notes,
     "no Exception": lambda: GeneratorExit("x"),
     "a nasty cause": lambda: with_cause(RaisingAttributes()),
     "nasty members": lambda: ExceptionGroup("g", [RaisingStr(), OddModule(), ValueError("\udc80" * 5_000)]),
