@@ -13,6 +13,7 @@ from trio_jobs import (
     Aborted,
     BroadcastSender,
     CallCycle,
+    Client,
     JobAborted,
     JobFailed,
     JobTooSlow,
@@ -309,3 +310,82 @@ async def test_a_job_that_maps_over_its_own_processor_is_refused_when_it_is_full
         assert await processor.call(1) == 3
         with pytest.raises(JobFailed):
             await processor.call(2)
+
+
+async def test_a_processor_over_a_given_channel_can_be_called_like_any_other() -> None:
+    """Its requests take the way through that channel; cancelled, they are found wherever they are."""
+    sender, receiver = open_request_channel(10)
+    processor = Processor(sleep_for, requests=receiver, concurrency=1, room=1)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(processor.run)
+        assert await processor.call(0.0) == 0
+        submissions = [await processor.submit(float("inf")) for _ in range(4)]
+        await wait_all_tasks_blocked()
+        for submission in reversed(submissions):
+            await submission.cancel()
+        assert receiver.statistics().current_buffer_used == 0
+        assert processor.statistics().running == 0
+        await processor.drain(0)
+    sender.close()
+    receiver.close()
+
+
+async def test_a_caller_whose_channel_of_responses_ends_is_told(autojump_clock: object) -> None:
+    """While it still sends, and while it waits for its job to be gone."""
+    sender, receiver = open_request_channel(1)
+    responses: BroadcastSender[Response[float]] = open_broadcast_channel(1)
+    await sender.send(Request(1.0))
+    told = 0
+
+    async def ask() -> None:
+        nonlocal told
+        with pytest.raises(ProcessorStopped, match="ended before the answer came"):
+            await send_receive(sender, responses, 1.0)
+        told += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        responses.close()
+        receiver.receive_nowait()
+    assert told == 1
+    sender.close()
+    receiver.close()
+
+
+async def test_work_for_elsewhere_is_submitted_through_a_client() -> None:
+    """Somebody has to wait for its answer; and its progress stays where it runs."""
+    async with open_processor(sleep_for) as processor:
+        sender = PlainSender(processor.request_sender())
+        stray: Client[float, float] = Client(sender, Elsewhere(processor))
+        with pytest.raises(RuntimeError, match=r"use open_client\(...\) around it"):
+            await stray.submit(1.0)
+        async with open_client(sender, Elsewhere(processor)) as client:
+            submission = await client.submit(float("inf"))
+            with pytest.raises(RuntimeError, match="this client sends elsewhere"):
+                submission.progress()
+            await wait_all_tasks_blocked()
+            (request_id,) = processor._engine.pool.running
+            await submission.cancel()
+            await processor.cancel(request_id)
+
+
+async def test_a_submission_elsewhere_learns_of_the_end() -> None:
+    """And one that could not be sent leaves no subscription."""
+    async with trio.open_nursery() as nursery:
+        async with open_processor(sleep_for) as processor:
+            sender = PlainSender(processor.request_sender())
+
+            async def submit() -> None:
+                async with open_client(sender, Elsewhere(processor)) as client:
+                    submission = await client.submit(float("inf"))
+                    with pytest.raises(ProcessorStopped):
+                        await submission.wait()
+                    with pytest.raises(ProcessorStopped):
+                        await client.submit(1.0)
+
+            nursery.start_soon(submit)
+            await wait_all_tasks_blocked()
+            await processor.drain(0)
+
+    assert processor.broadcast.statistics().open_receivers == 0

@@ -303,3 +303,14 @@ async def test_an_unread_failure_of_a_client_is_raised_from_its_block() -> None:
         with pytest.raises(JobFailed):
             async with open_client(processor.request_sender(), processor) as client:
                 await client.submit("unread")
+
+
+async def test_its_repr_says_how_much_it_waits_for() -> None:
+    """What its block would wait for."""
+    async with open_processor(hang) as processor:
+        async with open_client(processor.request_sender(), processor) as client:
+            submission = await client.submit("x")
+            await wait_all_tasks_blocked()
+
+            assert repr(client) == "<Client open=1>"
+            await submission.cancel()

@@ -7,12 +7,15 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from trio_jobs import (
+    BroadcastSender,
     DrainReport,
     Processor,
     ProcessorState,
     ProcessorStopped,
     Request,
+    Response,
     job,
+    open_broadcast_channel,
     open_processor,
     open_request_channel,
 )
@@ -226,3 +229,45 @@ async def test_a_wrong_grace_is_refused(grace: object, error: type[Exception], m
             await processor.drain(grace)  # type: ignore[arg-type]  # that is the point
 
         assert processor.state.value is ProcessorState.RUNNING
+
+
+async def test_a_drain_while_it_is_still_starting_ends_it_as_soon_as_it_has(autojump_clock: object) -> None:
+    """Its resources are opened, and closed again."""
+    events: list[str] = []
+
+    class Slow:
+        async def __aenter__(self) -> None:
+            await trio.sleep(3)
+            events.append("opened")
+
+        async def __aexit__(self, *_: object) -> None:
+            events.append("closed")
+
+    processor = Processor(sleep_for, resources=Slow())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(processor.run)
+        await wait_all_tasks_blocked()
+        assert processor.state.value is ProcessorState.STARTING
+        await processor.drain(10)
+
+    assert events == ["opened", "closed"]
+    assert processor.state.value is ProcessorState.STOPPED
+
+
+async def test_callers_over_a_shared_channel_of_responses_are_told_as_well() -> None:
+    """The channel goes on for the other processor; those who wait for this one do not wait for ever."""
+    responses: BroadcastSender[Response[float]] = open_broadcast_channel(10)
+    async with trio.open_nursery() as nursery:
+        async with open_processor(sleep_for, responses=responses) as other:
+            async with open_processor(sleep_for, responses=responses, concurrency=1) as processor:
+
+                async def ask(seconds: float) -> None:
+                    with pytest.raises(ProcessorStopped):
+                        await processor.call(seconds)
+
+                nursery.start_soon(ask, float("inf"))
+                nursery.start_soon(ask, 1.0)
+                await wait_all_tasks_blocked()
+                await processor.drain(0)
+            assert await other.call(0.0) == 0
+    responses.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -173,3 +174,49 @@ async def test_failures_in_a_map_are_responses_like_any_other() -> None:
         kinds = [type(response) async for response in responses]
 
     assert kinds == [Succeeded, Failed, Succeeded, Failed]
+
+
+async def test_what_a_map_holds_can_be_seen() -> None:
+    """How many are on their way, how many are there to be received."""
+    async with open_processor(double) as processor, processor.map(range(3)) as responses:
+        await wait_all_tasks_blocked()
+
+        assert repr(responses) == "<responses in_flight=0 to_receive=3>"
+
+
+async def test_a_closed_map_receives_nothing_more() -> None:
+    """As any channel."""
+    async with open_processor(double) as processor, processor.map(range(3)) as responses:
+        await responses.aclose()
+        with pytest.raises(trio.ClosedResourceError):
+            await responses.receive()
+
+
+async def test_a_map_that_feeds_while_the_processor_stops_says_so_too() -> None:
+    """It feeds nothing more, and reads no more of its input."""
+    taken: list[int] = []
+
+    async def numbers() -> AsyncIterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    async with open_processor(hang, concurrency=1, request_buffer_size=1) as processor:
+        with pytest.raises(ProcessorStopped):
+            async with aclosing(numbers()) as bodies, processor.map(bodies) as responses:
+                await wait_all_tasks_blocked()
+                await processor.drain(0)
+                await responses.receive()
+
+    assert len(taken) == 3
+
+
+async def test_what_cannot_be_iterated_is_refused() -> None:
+    """A single body is a call."""
+    async with open_processor(double) as processor:
+        with pytest.raises(TypeError, match="bodies must be an iterable or an async iterable, got 3"):
+            async with processor.map(3):  # type: ignore[arg-type]  # that is the point
+                pass
+        with pytest.raises(ValueError, match="max_in_flight must be at least 1, got 0"):
+            async with processor.map([], max_in_flight=0):
+                pass

@@ -125,3 +125,29 @@ async def test_cancelling_the_wait_leaves_the_work_alone() -> None:
         assert processor.statistics().running == 1
         await submission.cancel()
         assert processor.statistics().running == 0
+
+
+async def test_a_job_may_wait_for_work_of_another_processor() -> None:
+    """As long as that can run."""
+
+    @job
+    async def outer(request: int) -> int:
+        submission = await inner.submit(request, detached=True)
+        return (await submission.wait()).unwrap()
+
+    async with open_processor(double) as inner, open_processor(outer) as processor:
+        assert await processor.call(4) == 8
+
+
+async def test_its_repr_says_how_it_stands() -> None:
+    """Open, answered, or never to be answered."""
+    async with open_processor(hang, concurrency=1) as processor:
+        answered, lost = await processor.submit(1), await processor.submit(2)
+        await wait_all_tasks_blocked()
+        assert repr(lost) == f"<Submission {lost.id} open>"
+        await answered.cancel()
+        await answered.cancel()
+        assert repr(answered) == f"<Submission {answered.id} Aborted>"
+        await processor.drain(0)
+
+    assert repr(lost) == f"<Submission {lost.id} ended>"

@@ -513,3 +513,20 @@ async def test_who_cancels_what_is_known_in_the_reason(autojump_clock: object) -
                 reasons.append(response.reason)
 
     assert set(reasons) == {AbortReason.DEADLINE, AbortReason.CALLER, AbortReason.OPERATOR}
+
+
+async def test_a_context_variable_that_was_there_and_is_changed_is_not_seen_by_the_next_job() -> None:
+    """The worker retires, and another one goes on with what waits."""
+    seen: list[object] = []
+
+    @job
+    async def change(request: object) -> None:
+        seen.append(variable.get())
+        variable.set(request)
+
+    variable.set("of the processor")
+    async with open_processor(change, concurrency=1) as processor, processor.map(range(5)) as responses:
+        async for _ in responses:
+            pass
+
+    assert seen == ["of the processor"] * 5

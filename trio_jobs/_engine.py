@@ -190,13 +190,9 @@ class Engine(Generic[RequestT, ResponseT]):
                 await self.responses._publish(response, cause)
             finally:
                 self._publish_scopes.discard(limit)
-        while limit.cancelled_caught:
+        if limit.cancelled_caught:
             self.responses._disconnect_blocking()
-            try:
-                self.responses._publish_nowait(response, cause)
-            except trio.WouldBlock:
-                continue
-            break
+            self.responses._publish_nowait(response, cause)
 
     async def _settle(self, request: Request[Any], response: Response[Any]) -> None:
         case, reason = _CASES[type(response)], ""

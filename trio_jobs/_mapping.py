@@ -84,13 +84,9 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
         if isinstance(bodies, AsyncIterable):
             async for body in bodies:
                 await self._send(body, options)
-                if self._error is not None:
-                    break
         else:
             for body in bodies:
                 await self._send(body, options)
-                if self._error is not None:
-                    break
         self._fed = True
         self._close_if_done()
 
@@ -105,6 +101,7 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
             await self._asking.send(request, one)
         except ProcessorStopped as error:
             self.ended(one, error)
+            await trio.sleep_forever()  # until the block ends: there is nobody to send to
         except BaseException:
             self._close(one)
             raise
