@@ -1,8 +1,7 @@
-from typing import Any
-
 import trio
 
 from trio_jobs import MISS, Job, open_processor
+from trio_jobs.types import Miss
 
 
 class Power(Job[int, int, object]):
@@ -15,7 +14,7 @@ class Power(Job[int, int, object]):
         self.known[request] = request**self.exponent
         return self.known[request]
 
-    async def get_cached(self, request: int, resources: object) -> Any:
+    async def get_cached(self, request: int, resources: object) -> int | Miss:
         return self.known.get(request, MISS)
 
 

@@ -1,0 +1,29 @@
+"""The page of promises names a test for each, and that test exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+PAGE = (TESTS.parent / "docs" / "promises.md").read_text(encoding="utf-8")
+PROMISES = dict(re.findall(r"^(P\d+)\n: (.*?)(?=^P\d|^#)", PAGE, re.MULTILINE | re.DOTALL))
+
+
+def test_the_promises_are_those_that_were_made() -> None:
+    """P6 is about processes that die, and has no place in memory: the page says so."""
+    assert list(PROMISES) == [f"P{number}" for number in range(1, 12) if number != 6]
+    assert re.search(r"^P6, ", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_every_promise_names_tests_that_exist(promise: str) -> None:
+    """So that whoever renames a test sees who relies on it."""
+    named = set(re.findall(r"`(test_\w+)`", PROMISES[promise]))
+    sources = (path.read_text(encoding="utf-8") for path in TESTS.rglob("test_*.py"))
+    defined = {name for source in sources for name in re.findall(r"^(?:async )?def (test_\w+)", source, re.MULTILINE)}
+
+    assert named
+    assert named <= defined
