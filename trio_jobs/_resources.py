@@ -308,12 +308,9 @@ class Pool(Generic[T]):
             if error is None and trio.current_effective_deadline() != -inf:
                 error = RuntimeError(f"{self._name} ended by itself while it was needed")
                 error.__cause__ = cancelled
-            self._failures += [] if error is None else [error]
-            del cancelled, error  # they hold this frame, and the Cancelled of whoever is now cancelled will hold it too
-            self._fail()
+            self._fail(error)
         elif error is not None:
             self._closing_errors.append(error)
-            del cancelled, error
         keeper.gone.set()
 
     def _has_opened(self, keeper: _Keeper[T], instance: T) -> None:
@@ -321,8 +318,9 @@ class Pool(Generic[T]):
         self._opened.append(keeper)
         self.give_back(instance)
 
-    def _fail(self) -> None:
-        """An instance failed, or is not opened because all is cancelled: that ends the block."""
+    def _fail(self, error: BaseException | None) -> None:
+        """An instance failed with ``error``, or is not opened because all is cancelled: that ends the block."""
+        self._failures += [] if error is None else [error]
         self._ended = True
         self.block.cancel(reason=f"{self._name} failed")
         self._end_waiting()
