@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from math import inf, nan
 
 import pytest
@@ -15,7 +16,7 @@ def test_a_buffer_size_is_a_whole_number_or_infinite(size: float) -> None:
     check_buffer_size("size", size, least=0)
 
 
-@pytest.mark.parametrize("size", [1.0, -inf, nan, True, None, "8"])
+@pytest.mark.parametrize("size", [1.0, -inf, nan, True, None, "8", Decimal("inf")])
 def test_a_buffer_size_of_another_type_is_refused(size: object) -> None:
     """The message names the parameter and what it was given."""
     with pytest.raises(TypeError) as raised:

@@ -126,6 +126,17 @@ def test_what_is_discarded_does_not_pile_up() -> None:
     assert popped(deadlines, now=1e9) == ["kept", "as_well"]
 
 
+def test_deadlines_that_are_watched_are_not_swept_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to remove, so nothing is looked for."""
+    sweeps: list[None] = []
+    monkeypatch.setattr("trio_jobs._deadlines.heapify", lambda heap: sweeps.append(None))
+    deadlines = Deadlines()
+    for number in range(1_000):
+        deadlines.add(request(f"{number}", deadline=number), accepted=0)
+
+    assert not sweeps
+
+
 def test_a_sweep_loses_nothing_that_is_watched() -> None:
     """Only what was discarded goes."""
     deadlines = Deadlines()
