@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import trio
@@ -17,6 +18,7 @@ from trio_jobs import (
     ProcessorState,
     Request,
     Response,
+    Submission,
     Succeeded,
     job,
     open_client,
@@ -138,7 +140,7 @@ def test_a_cancelled_submit_sent_nothing() -> None:
     async def scenario(victim: Victim) -> None:
         async with open_processor(think, concurrency=1, request_buffer_size=1) as processor:
             async with open_client(processor.request_sender(), processor) as client:
-                submissions = []
+                submissions: list[Submission[int]] = []
                 with victim:
                     for number in range(3):
                         submissions.append(await client.submit(number))
@@ -223,7 +225,7 @@ def test_a_cancelled_drain_can_be_finished_by_another() -> None:
 def test_a_cancelled_open_processor_closes_what_it_opened() -> None:
     """While it opens, while it runs, while it finishes: resources are closed, tasks are gone, all is accounted for."""
 
-    async def scenario(victim: Victim) -> None:
+    async def scenario(victim: Victim, per_worker: bool) -> None:
         opened = closed = 0
 
         @asynccontextmanager
@@ -243,14 +245,15 @@ def test_a_cancelled_open_processor_closes_what_it_opened() -> None:
             return request
 
         tasks = trio.lowlevel.current_statistics().tasks_living
-        processor = None
+        processors: list[Processor[int, int, int]] = []
         with victim:
-            resources = PerWorker(resource) if per_worker else resource()
+            resources: Any = PerWorker(resource) if per_worker else resource()
             async with open_processor(use, resources=resources, concurrency=2) as processor:
+                processors.append(processor)
                 for number in range(3):
                     await processor.submit(number)
                 await processor.call(1)
-        if processor is not None:
+        for processor in processors:
             statistics = processor.statistics()
             assert processor.state.value in (ProcessorState.STOPPED, ProcessorState.FAILED)
             assert statistics.claimed == statistics.succeeded + statistics.released + statistics.aborted
@@ -258,7 +261,7 @@ def test_a_cancelled_open_processor_closes_what_it_opened() -> None:
         assert trio.lowlevel.current_statistics().tasks_living == tasks
 
     for per_worker in (False, True):
-        assert sweep(scenario) > 5
+        assert sweep(partial(scenario, per_worker=per_worker)) > 5
 
 
 def test_a_cancelled_client_block_cancels_what_it_submitted() -> None:

@@ -247,11 +247,12 @@ async def test_a_drain_while_it_is_still_starting_ends_it_as_soon_as_it_has(auto
     async with trio.open_nursery() as nursery:
         nursery.start_soon(processor.run)
         await wait_all_tasks_blocked()
-        assert processor.state.value is ProcessorState.STARTING
+        states = [processor.state.value]
         await processor.drain(10)
+        states.append(processor.state.value)
 
     assert events == ["opened", "closed"]
-    assert processor.state.value is ProcessorState.STOPPED
+    assert states == [ProcessorState.STARTING, ProcessorState.STOPPED]
 
 
 async def test_callers_over_a_shared_channel_of_responses_are_told_as_well() -> None:

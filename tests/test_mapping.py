@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Any
 
@@ -196,7 +196,7 @@ async def test_a_map_that_feeds_while_the_processor_stops_says_so_too() -> None:
     """It feeds nothing more, and reads no more of its input."""
     taken: list[int] = []
 
-    async def numbers() -> AsyncIterator[int]:
+    async def numbers() -> AsyncGenerator[int]:
         for number in range(100):
             taken.append(number)
             yield number

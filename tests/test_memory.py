@@ -1149,7 +1149,7 @@ async def test_who_finds_nothing_when_the_time_has_come_waits_on_in_its_place(mo
         tasks = await start_receiving(nursery, receiver, receiver, receiver)
         await receiver.release(held[0], 1)
         await receiver.release(held[1], 2)
-        sender.buffer.drop("a")
+        sender._buffer.drop("a")
         await pass_time(mock_clock, 1)
         assert results(tasks) == [None, None, None]
         assert sender.statistics().tasks_waiting_receive == 3
@@ -1198,7 +1198,7 @@ async def test_what_waits_in_the_channel_is_taken_out_when_it_is_cancelled() -> 
     async with trio.open_nursery() as nursery:
         await start_sending(nursery, sender, "c")
 
-        assert not sender.buffer.cancel(request("a"), AbortReason.CALLER, since=0)
+        assert not sender._buffer.cancel(request("a"), AbortReason.CALLER, since=0)
 
     assert consumer.asked == []
     assert receive_all(receiver) == ["b", "c"]
@@ -1213,7 +1213,7 @@ async def test_what_was_received_is_cancelled_where_it_runs() -> None:
     send_all(sender, "a")
     receiver.receive_nowait()
 
-    assert sender.buffer.cancel(request("a"), AbortReason.DEADLINE, since=3)
+    assert sender._buffer.cancel(request("a"), AbortReason.DEADLINE, since=3)
 
     asked = [("a", AbortReason.DEADLINE, 3)]
     assert [consumer.asked for consumer in consumers] == [asked, asked, []]
@@ -1227,7 +1227,7 @@ async def test_a_processor_whose_handle_is_closed_is_not_asked() -> None:
         handle._fetched_by(gone)
     receiver._fetched_by(there)
 
-    assert not sender.buffer.cancel(request("a"), AbortReason.CALLER, since=0)
+    assert not sender._buffer.cancel(request("a"), AbortReason.CALLER, since=0)
 
     assert gone.asked == []
     assert [name for name, _, _ in there.asked] == ["a"]
@@ -1236,7 +1236,7 @@ async def test_a_processor_whose_handle_is_closed_is_not_asked() -> None:
 async def test_a_processor_with_the_channel_for_its_own_is_told_of_everything() -> None:
     """What is sent, what comes back, and what is cancelled."""
     sender, _ = open_request_channel(2)
-    buffer = sender.buffer
+    buffer = sender._buffer
     consumer = buffer.consumer = ScriptedConsumer(runs={"a"})
     send_all(sender, "a", "b")
     taken = buffer.take(0)
@@ -1254,7 +1254,7 @@ async def test_a_processor_with_the_channel_for_its_own_is_told_of_everything() 
 async def test_what_is_delayed_in_a_processor_lets_no_more_in_than_the_buffer_holds() -> None:
     """It is the processor's waiting room, and bounded."""
     sender, _ = open_request_channel(1)
-    buffer = sender.buffer
+    buffer = sender._buffer
     buffer.consumer = ScriptedConsumer()
     buffer.give_back(request("a"), 5)
     async with trio.open_nursery() as nursery:
@@ -1281,7 +1281,7 @@ async def test_a_channel_that_refuses_says_why_to_those_who_wait_and_those_who_c
     async with trio.open_nursery() as nursery:
         a, b, c = [await start(nursery, send, name) for name in "abc"]
         welcome.set("d")
-        sender.buffer.refuse(refuse)
+        sender._buffer.refuse(refuse)
         await wait_all_tasks_blocked()
         assert [str(task.error) for task in (a, c)] == ["a", "c"]
         with pytest.raises(trio.BrokenResourceError, match=r"^d$"):

@@ -562,26 +562,30 @@ async def test_while_finishing_only_its_own_jobs_may_still_send() -> None:
 async def test_an_error_in_the_block_leaves_as_itself_and_drains_at_once(autojump_clock: object) -> None:
     """What runs is cancelled, nothing is waited for."""
     start = trio.current_time()
+    processors: list[Processor[object, None, object]] = []
     with pytest.raises(LookupError, match="of the block"):
         async with open_processor(hang) as processor:
+            processors.append(processor)
             await processor.submit("x")
             await wait_all_tasks_blocked()
             raise LookupError("of the block")
 
     assert trio.current_time() == start
-    assert processor.state.value is ProcessorState.STOPPED
-    assert processor.statistics().released == 1
+    assert processors[0].state.value is ProcessorState.STOPPED
+    assert processors[0].statistics().released == 1
 
 
 async def test_a_cancelled_block_drains_at_once(autojump_clock: object) -> None:
     """And the cancellation goes on its way."""
+    processors: list[Processor[object, None, object]] = []
     with trio.move_on_after(1) as scope:
         async with open_processor(hang) as processor:
+            processors.append(processor)
             await processor.submit("x")
             await trio.sleep_forever()
 
     assert scope.cancelled_caught
-    assert processor.statistics().released == 1
+    assert processors[0].statistics().released == 1
 
 
 async def test_it_runs_only_once() -> None:

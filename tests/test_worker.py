@@ -120,7 +120,7 @@ async def test_a_cancelled_that_came_with_an_error_leaves_the_error() -> None:
     async def bad(request: object) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.sleep_forever)
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
             raise ValueError("real")
 
     response = await answer_beside_a_good_job(bad)
@@ -313,10 +313,15 @@ async def test_an_async_generator_left_open_does_not_disturb_the_next_job() -> N
         return -1
 
     async with open_processor(leave_open, concurrency=1) as processor:
-        with pytest.warns(ResourceWarning, match="Async generator"):
-            assert await processor.call(None) == 0
+
+        async def call_and_collect() -> int:
+            number = await processor.call(None)
             gc.collect()
             await wait_all_tasks_blocked()
+            return number
+
+        with pytest.warns(ResourceWarning, match="Async generator"):
+            assert await call_and_collect() == 0
 
         assert not processor.statistics().failed
 

@@ -3,7 +3,7 @@
 1. The answer is subscribed to before the request is sent, and selected by its id before anything is buffered: who
    waits in `send` never holds back the workers that would make room for it.
 2. Whatever way it ends, nothing is left behind: no task, no subscription, no entry in a table.
-3. Who goes takes the work along: where a call is cancelled its job is cancelled, and the call returns when that is gone.
+3. Who goes takes the work along: where a call is cancelled its job is cancelled, and the call returns when it is gone.
 """
 
 from __future__ import annotations
@@ -169,7 +169,9 @@ class Asking(Generic[RequestT, ResponseT]):
         self._sender = sender
         self._responses = responses
         self._broadcast = _broadcast_of(responses)
-        self._buffer: RequestBuffer[RequestT] | None = sender._buffer if isinstance(sender, MemoryRequestSender) else None
+        self._buffer: RequestBuffer[RequestT] | None = None
+        if isinstance(sender, MemoryRequestSender):
+            self._buffer = sender._buffer
         self._send_nowait: Callable[[Request[RequestT]], None] | None = getattr(sender, "send_nowait", None)
         self.nursery: trio.Nursery | None = None
         """Of the block around it; where the processor is elsewhere, it waits for answers there."""
