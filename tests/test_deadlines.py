@@ -128,8 +128,8 @@ def test_what_is_discarded_does_not_pile_up() -> None:
 
 def test_deadlines_that_are_watched_are_not_swept_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is nothing to remove, so nothing is looked for."""
-    sweeps: list[None] = []
-    monkeypatch.setattr("trio_jobs._deadlines.heapify", lambda heap: sweeps.append(None))
+    sweeps: list[object] = []
+    monkeypatch.setattr("trio_jobs._deadlines.heapify", sweeps.append)
     deadlines = Deadlines()
     for number in range(1_000):
         deadlines.add(request(f"{number}", deadline=number), accepted=0)
