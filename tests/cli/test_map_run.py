@@ -301,6 +301,15 @@ async def test_fail_fast_stops_at_the_first_failure(
     assert "aborted: in:50, in:60\n" in said()
 
 
+async def test_nothing_is_read_after_the_failure(run: Runner) -> None:
+    """Although there is room for it again. Repeated, because Trio shuffles who comes next."""
+    for _ in range(20):
+        inputs = FakeInputs(map(item, [1, 2, 4, 6]), 4)
+        await run(fail_odd, inputs, fail_fast=True, concurrency=1, time_limit=1000)
+
+        assert inputs.taken == 1
+
+
 @pytest.mark.parametrize("first", [bad("x"), item(5)])
 async def test_fail_fast_stops_at_what_is_bad_or_too_slow_as_well(
     first: Item, run: Runner, autojump_clock: MockClock
@@ -434,6 +443,60 @@ async def test_a_second_signal_cancels_at_once(run: Runner, said: Callable[[], s
     assert start + 2 <= trio.current_time() < start + 2.5
     assert run.ended == {1: "interrupted", 2: "interrupted", 3: "interrupted"}
     assert "cancelling; the next signal ends the process at once\n" in said()
+
+
+async def test_an_input_that_comes_in_spite_of_the_signal_does_not_cost_the_answers(
+    run: Runner, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """It was being read and is sent; only then the processor is drained, and what runs still answers."""
+    told_to_end = trio.Event()
+    really_end = Requests.end
+
+    class Stubborn(FakeInputs):
+        async def __anext__(self) -> Item:
+            with trio.CancelScope(shield=True):
+                if self.taken:
+                    await told_to_end.wait()
+                return await super().__anext__()
+
+    def end(requests: Requests) -> None:
+        really_end(requests)
+        told_to_end.set()
+
+    monkeypatch.setattr(Requests, "end", end)
+    code = await run(interrupt_at_three, Stubborn(map(item, [3, 100]), 2))
+
+    assert code == 130
+    assert run.ended == {3: "succeeded", 100: "interrupted"}
+
+
+async def test_a_second_signal_does_not_wait_for_a_reader(
+    run: Runner, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Who does not read gets a second, and is then left with what there is."""
+    start = trio.current_time()
+    reader, writer = os.pipe()
+    with pytest.raises(BlockingIOError):
+        os.set_blocking(writer, False)
+        while os.write(writer, b"." * 4096):
+            pass
+    os.set_blocking(writer, True)
+
+    @job
+    async def interrupt_twice(request: int) -> None:
+        await trio.sleep(2)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        await trio.sleep_forever()
+
+    code = await into(run, writer, interrupt_twice, FakeInputs([item(1), bad("x")], 2))
+    while not os.read(reader, 1 << 20).endswith(b"}\n"):
+        pass  # the thread that was left behind writes now, and ends
+    os.close(reader)
+    os.close(writer)
+
+    assert code == 130
+    assert trio.current_time() <= start + 4
 
 
 async def test_a_signal_while_resources_open_ends_the_run(
@@ -606,12 +669,11 @@ async def test_an_output_that_cannot_be_written_is_told(run: Runner, said: Calla
     assert said() == "trio-jobs: cannot write the output: [Errno 28] No space left on device\n"
 
 
-async def into(run: Runner, descriptor: int) -> int:
-    """Run into this descriptor, endlessly were it not for an error."""
-    endless = FakeInputs((item(1) for _ in iter(int, 1)), 1)
+async def into(run: Runner, descriptor: int, job: Job[Any, Any, Any] = double, inputs: FakeInputs | None = None) -> int:
+    """Run into this descriptor, by default endlessly were it not for an error."""
     return await MapRun(
-        double,
-        endless,
+        job,
+        inputs or FakeInputs((item(1) for _ in iter(int, 1)), 1),
         MapOptions(),
         resources=None,
         console=run.console,

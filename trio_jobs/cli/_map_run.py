@@ -320,9 +320,8 @@ class MapRun:
         running, grace = self._running(), self._options.grace
         if running:
             self._say(f"stopping: {running:,} running, {grace:g} s to end; the next signal cancels them", "yellow")
-        with suppress(RuntimeError):  # it may have been about to end by itself
-            processor.pause()
         self._requests.end()
+        # Not before they have ended: one that is sent to a processor which drains ends the answers of those that run.
         await self._requests.wait_ended()
         report = await processor.drain(grace)
         if report.left:
