@@ -176,9 +176,9 @@ def fault_of(folder: Path, program: str, out: str | None = None) -> str | None:
 
 
 def test_a_program_that_prints_what_its_file_says_is_right(tmp_path: Path) -> None:
-    """It may print anything that can be written, and import what lies beside it and what it shows."""
-    plant(tmp_path, {"beside.py": "HERE = 'häre → 1'\n"})
-    fault = fault_of(tmp_path, "import trio_jobs, beside; print(beside.HERE); print()", "häre → 1\n\n")
+    """It may print and read any text on every system, and import trio_jobs and what lies beside it."""
+    plant(tmp_path, {"beside.py": "from sys import flags\nHERE = 'häre → 1', flags.utf8_mode\n"})
+    fault = fault_of(tmp_path, "import trio_jobs, beside; print(*beside.HERE); print()", "häre → 1 1\n\n")
 
     assert fault is None
 
