@@ -205,6 +205,8 @@ def job(
     decides. Further parameters need defaults, which a processor leaves alone. Of a method, decorate the bound
     one: ``job(thing.method)``.
 
+    Example::
+
         @job
         async def thumbnail(path: str, images: ImageStore) -> bytes: ...
 

@@ -10,7 +10,7 @@ def is_cheap(price: int) -> bool:
 async def main() -> None:
     prices: BroadcastSender[int] = open_broadcast_channel(2)
     with prices.subscribe(select=is_cheap) as cheap:
-        for price in (1, 9, 9, 9, 9, 0):  # four are not for it, so they fill nothing and nobody waits
+        for price in (1, 9, 9, 9, 9, 0):  # four are not for it, and nobody waits
             await prices.send(price)
         print(await cheap.receive_many())
 

@@ -1,7 +1,15 @@
 import trio
 from trio.testing import MockClock
 
-from trio_jobs import BroadcastSender, Processor, Request, Response, job, open_broadcast_channel, open_request_channel
+from trio_jobs import (
+    BroadcastSender,
+    Processor,
+    Request,
+    Response,
+    job,
+    open_broadcast_channel,
+    open_request_channel,
+)
 
 
 @job
@@ -16,7 +24,8 @@ async def main() -> None:
     answers = responses.subscribe()
     async with trio.open_nursery() as nursery:
         for name in ("left", "right"):
-            processor = Processor(wait, requests=receiver.clone(), responses=responses, concurrency=1, name=name)
+            own = receiver.clone()
+            processor = Processor(wait, requests=own, responses=responses, concurrency=1, name=name)
             await nursery.start(processor.run)
         receiver.close()
         responses.close()

@@ -21,7 +21,7 @@ async def main() -> None:
             await processor.submit(seconds)
         report = await processor.drain(grace=5)
         print("drain:", processor.statistics().succeeded, "answered at", trio.current_time())
-        print(len(report.handed_back), "handed back,", len(report.waiting), "never started,", len(report.left), "left")
+        print(len(report.handed_back), "handed back,", len(report.waiting), "never started")
 
 
 trio.run(main, clock=MockClock(autojump_threshold=0))

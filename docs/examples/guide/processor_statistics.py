@@ -17,7 +17,8 @@ async def main() -> None:
         await trio.sleep(2)
         statistics = processor.statistics()
         print(processor)
-        print(f"{statistics.claimed=} {statistics.succeeded=} {statistics.running=} {statistics.waiting=}")
+        print(f"{statistics.claimed=} {statistics.succeeded=}")
+        print(f"{statistics.running=} {statistics.waiting=}")
 
 
 trio.run(main, clock=MockClock(autojump_threshold=0))

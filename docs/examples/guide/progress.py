@@ -24,7 +24,7 @@ async def main() -> None:
             await processor.submit(1)
             for _ in range(2):
                 item = await everything.receive()
-                print("progress", item.body) if isinstance(item, Progress) else print("response", item.unwrap())
+                print(item.body if isinstance(item, Progress) else item.unwrap())
 
 
 trio.run(main, clock=MockClock(autojump_threshold=0))

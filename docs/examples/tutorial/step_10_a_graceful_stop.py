@@ -15,7 +15,9 @@ async def remote_checksum(name: str) -> str:
 
 
 async def stop_on_signal(
-    processor: Processor[str, str, object], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    processor: Processor[str, str, object],
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     with trio.open_signal_receiver(signal.SIGTERM) as signals:
         task_status.started()
