@@ -143,7 +143,6 @@ async def _open_pool(pool: Pool[T], cleanup_limit: float) -> AsyncGenerator[Pool
         raise error
     finally:
         error.__context__ = context  # Python has just put there what is being handled
-        del error, context  # they would hold this frame, and this frame them
 
 
 class Pool(Generic[T]):
