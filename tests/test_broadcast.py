@@ -19,6 +19,10 @@ def open_channel(max_buffer_size: float = 3, *, max_replay: int | None = None) -
     return open_broadcast_channel(max_buffer_size, max_replay=max_replay)
 
 
+def everything(_: object) -> bool:
+    return True
+
+
 def send_all(sender: BroadcastSender[Any], *items: object) -> None:
     for item in items:
         sender.send_nowait(item)
@@ -32,6 +36,13 @@ def assert_nothing_there(receiver: BroadcastReceiver[Any]) -> None:
 def assert_ended(receiver: BroadcastReceiver[Any]) -> None:
     with pytest.raises(trio.EndOfChannel):
         receiver.receive_nowait()
+
+
+def assert_nothing_left_unread(receiver: BroadcastReceiver[Any]) -> None:
+    """A closed handle that somebody keeps must not keep items."""
+    subscription = receiver._subscription
+    assert not subscription.replayed
+    assert not getattr(subscription, "items", None)
 
 
 def assert_lagged(receiver: BroadcastReceiver[Any], skipped: int) -> None:
@@ -205,15 +216,18 @@ def test_lagging_on_the_very_last_item_is_told_before_the_end() -> None:
 
 
 def test_a_lagging_receiver_that_closes_keeps_its_count() -> None:
-    """Told or not, what it was told of stays in its statistics; what it left unread is not skipped."""
+    """Told or not, what it has lost stays in its statistics; what it left unread was not skipped."""
     sender = open_channel(2)
-    with sender.subscribe(overflow=Overflow.DROP_OLDEST) as receiver:
-        send_all(sender, 0, 1, 2)
-        assert_lagged(receiver, 1)
-        send_all(sender, 3)
+    for select in (None, everything):
+        with sender.subscribe(overflow=Overflow.DROP_OLDEST, select=select) as receiver:
+            send_all(sender, 0, 1, 2)
+            assert_lagged(receiver, 1)
+            send_all(sender, 3)
+        send_all(sender, 4)
 
-    statistics = receiver.statistics()
-    assert (statistics.skipped, statistics.unread) == (1, 0)
+        statistics = receiver.statistics()
+        assert (statistics.skipped, statistics.unread) == (2, 0)
+        assert_nothing_left_unread(receiver)
     assert sender.statistics().open_receivers == 0
 
 
@@ -326,6 +340,19 @@ def test_a_replay_and_new_items_come_in_one_batch_up_to_the_limit() -> None:
         assert receiver.receive_many_nowait(2) == [0, 1]
         assert receiver.receive_many_nowait(2) == [2, 3]
         assert receiver.receive_many_nowait() == [4]
+
+
+@pytest.mark.parametrize("select", [None, callable])
+async def test_a_replay_is_there_without_waiting(select: Callable[[Any], bool] | None) -> None:
+    """Although nothing new has come; as much as was asked for, and the rest."""
+    sender = open_channel(3)
+    send_all(sender, print, repr)
+    with sender.subscribe(replay=2, select=select) as receiver:
+        assert await receiver.receive() is print
+        sender.send_nowait(str)
+        assert await receiver.receive_many(1) == [repr]
+        assert await receiver.receive_many(1) == [str]
+    assert_nothing_left_unread(receiver)
 
 
 def test_a_replay_of_more_than_there_was_is_what_there_was() -> None:
@@ -539,7 +566,6 @@ async def test_every_use_of_a_closed_receiver_raises_closed_resource_error() -> 
     """And closing it again does nothing."""
     sender = open_channel()
     receiver = sender.subscribe()
-    sender.send_nowait(0)
     await receiver.aclose()
     receiver.close()
 
@@ -790,6 +816,16 @@ async def test_all_receivers_see_one_order() -> None:
     assert len(seen[0]) == 80
     assert seen[0] == seen[1] == seen[2]
     assert [item for item in seen[0] if item[0] == 3] == [(3, number) for number in range(20)]
+
+
+def test_all_receivers_share_one_object() -> None:
+    """Nothing is copied: send what nobody changes."""
+    sender = open_channel()
+    item = object()
+    with sender.subscribe() as first, sender.subscribe(select=lambda _: True) as second:
+        sender.send_nowait(item)
+
+        assert first.receive_nowait() is second.receive_nowait() is item
 
 
 # -- Batches

@@ -149,6 +149,8 @@ async def test_a_predicate_is_asked_once_for_each_item_also_when_the_sender_has_
     asked = Asked()
     with sender.subscribe() as plain, sender.subscribe(select=asked) as selecting:
         sender.send_nowait(0)
+        with pytest.raises(trio.WouldBlock):
+            sender.send_nowait("not even asked about, for nobody could get it")
         async with trio.open_nursery() as nursery:
             for number in (1, 2, 3):
                 nursery.start_soon(sender.send, number)
@@ -227,6 +229,20 @@ def test_an_answer_that_is_no_bool_is_taken_as_truth_and_if_it_has_none_breaks_t
         assert truthy.receive_nowait() == 0
         with pytest.raises(trio.BrokenResourceError, match="which"):
             neither.receive_nowait()
+
+
+async def test_a_predicate_that_raises_over_progress_lets_those_go_on_who_wait_for_its_receiver() -> None:
+    """To have room, or to be gone."""
+    sender = open_channel(1)
+    with sender.subscribe(select=fail_on(Progress(1, id="a")), progress=True) as receiver:
+        sender.send_nowait(0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sender.send, 1)
+            nursery.start_soon(sender.wait_no_receivers)
+            await wait_all_tasks_blocked()
+            sender._publish_progress(Progress(1, id="a"))
+
+        assert receiver.receive_nowait() == 0
 
 
 async def test_a_predicate_that_raises_wakes_its_own_task_and_lets_waiting_senders_go_on() -> None:
@@ -733,7 +749,7 @@ def test_those_who_watch_one_id_can_be_told_that_nothing_will_come() -> None:
 
 
 async def test_block_receivers_in_the_way_can_be_turned_so_that_senders_go_on() -> None:
-    """As many senders as wait, and the next; who was not in the way stays as it was."""
+    """Who was not in the way stays as it was, also if it has no room now: it had no turn to read yet."""
     sender = open_channel(2)
     slow, selecting, quick = sender.subscribe(), sender.subscribe(select=is_even), sender.subscribe()
     other = sender.subscribe(select=is_even, overflow=Overflow.DROP_OLDEST)
@@ -744,13 +760,13 @@ async def test_block_receivers_in_the_way_can_be_turned_so_that_senders_go_on() 
             for number in (4, 6):
                 nursery.start_soon(sender.send, number)
             await wait_all_tasks_blocked()
-            assert sender._disconnect_blocking() == 3  # quick too: the next send would wait for it
+            assert sender._disconnect_blocking() == 2
 
         for receiver in (slow, selecting):
             with pytest.raises(Disconnected):
                 receiver.receive_nowait()
         assert sorted(quick.receive_many_nowait()) == [4, 6]
-        assert quick.statistics().overflow is Overflow.DISCONNECT
+        assert quick.statistics().overflow is Overflow.BLOCK
         assert other.statistics().overflow is Overflow.DROP_OLDEST
 
 
@@ -942,6 +958,58 @@ async def test_room_that_is_made_in_a_predicate_is_used_by_the_sender_that_asks(
 
                 assert receiver.receive_many_nowait() == [1]
         assert full.receive_many_nowait() == [1]
+
+
+async def test_a_receiver_may_be_closed_while_it_receives() -> None:
+    """It makes room, a waiting sender goes on, and somebody who hears of that closes it: it returns what it took."""
+    for select in (None, bool):
+        sender = open_channel(1)
+        receiver = sender.subscribe(select=select)
+        sender._watch("a", Log(receiver.close))
+        sender.send_nowait("taken")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sender.send, Item("a"))
+            await wait_all_tasks_blocked()
+
+            assert await receiver.receive() == "taken"
+        assert sender.statistics().open_receivers == 0
+
+
+async def test_nothing_that_changes_a_channel_is_torn_by_ctrl_c() -> None:
+    """Whatever it calls sees itself protected: an interrupt comes before or after."""
+    sender = open_channel(1)
+    protected: list[bool] = []
+
+    def note(_: object) -> bool:
+        protected.append(trio.lowlevel.currently_ki_protected())
+        return True
+
+    def sink() -> Log:
+        return Log(lambda: note(None) and None)
+
+    assert not trio.lowlevel.currently_ki_protected()
+    sender.send_nowait(0)
+    plain = sender.subscribe()
+    with sender.subscribe(select=note, replay=1, progress=True):
+        sender._watch("a", sink())
+        sender.send_nowait(Item("a"))
+        sender._publish_progress(Progress(1, id="a"))
+        sender._watch("b", sink())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sender.send, Item("b"))
+            await wait_all_tasks_blocked()
+            sender._disconnect_blocking()
+    plain.close()
+    sender._watch("c", sink())
+    await sender.send(Item("c"))
+    sender._watch("d", sink())
+    sender._end_watchers("d", None)
+    sender._watch("e", sink())
+    sender.close()
+    sender._watch("f", sink())
+
+    assert len(protected) == 10
+    assert all(protected)
 
 
 async def test_when_the_first_waiting_sender_gives_up_the_next_may_go_on() -> None:

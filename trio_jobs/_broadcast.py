@@ -198,7 +198,7 @@ class BroadcastSender(trio.abc.SendChannel[T]):
 
     @enable_ki_protection
     def _disconnect_blocking(self) -> int:
-        """Turn BLOCK receivers in the way of waiting senders, or of the next, into DISCONNECT ones; how many."""
+        """Turn BLOCK receivers in the way of the first waiting send, or the next, into DISCONNECT ones; how many."""
         return self._channel.disconnect_blocking()
 
     # --- the end

@@ -189,17 +189,14 @@ class Broadcast(Generic[T]):
                     selection.put_progress(progress)
 
     def disconnect_blocking(self) -> int:
-        """Turn BLOCK receivers without room into DISCONNECT ones until no sender waits and none would; how many."""
-        turned = self.turn_full_ones()
-        for _ in range(len(self.sending)):
-            self.admit()
-            turned += self.turn_full_ones()
-        return turned
+        """Turn BLOCK receivers that have no room into DISCONNECT ones; how many.
 
-    def turn_full_ones(self) -> int:
+        Those that get full by what waiting senders then send are not slow yet: they have had no turn to read it.
+        """
         full = self.full_block_receivers()
         for subscription in full:
             subscription.turn_to_disconnect()
+        self.admit()
         return len(full)
 
     def full_block_receivers(self) -> list[Subscription[T]]:
@@ -367,6 +364,10 @@ class Subscription(ABC, Generic[T]):
         """At least one new item and at most ``limit``; raises if there is none, or something is to be told first."""
 
     @abstractmethod
+    def forget_new(self) -> None:
+        """Let go of new items, and of what was to be told of lost ones."""
+
+    @abstractmethod
     def count_new(self) -> int:
         """How many items `take_new` could take, were there no limit and nothing to be told."""
 
@@ -451,8 +452,10 @@ class Subscription(ABC, Generic[T]):
             return
         if self.ending is None:
             self.unregister()
+        self.skipped += self.count_lag()
         self.closed = True
         self.replayed = None
+        self.forget_new()
         self.wake()
         self.broadcast.left()
 
@@ -520,6 +523,9 @@ class Cursor(Subscription[T]):
         self.skipped += skipped
         self.position += skipped
         return Lagged(skipped)
+
+    def forget_new(self) -> None:
+        pass  # it has none of its own
 
     def count_new(self) -> int:
         tail, head = self.broadcast.ring.tail, self.broadcast.ring.head
@@ -614,7 +620,7 @@ class Selection(Subscription[T]):
         """Have ``item``; not while it `is_in_the_way`."""
         if not self.has_room:
             if self.overflow is Overflow.DISCONNECT:
-                self.items.clear()
+                self.forget_new()
                 self.cut_off(disconnected)
                 return
             self.drop_oldest()
@@ -645,6 +651,10 @@ class Selection(Subscription[T]):
     def take_next(self) -> T:
         """What comes first."""
         return self.drop_oldest()
+
+    def forget_new(self) -> None:
+        self.items.clear()
+        self.lag = 0
 
     def count_new(self) -> int:
         return len(self.items)
@@ -683,8 +693,6 @@ class ProgressSelection(Selection[T]):
         if self.progress and self.count_new() >= self.broadcast.ring.max_size:
             self.progress.popleft()
         super().put(item)
-        if self.ending is not None:
-            self.progress.clear()
 
     def put_progress(self, progress: Progress) -> None:
         """Have ``progress`` if there is room for it, or an older one to be forgotten."""
@@ -709,6 +717,10 @@ class ProgressSelection(Selection[T]):
 
     def has_news(self) -> bool:
         return bool(self.progress) or super().has_news()
+
+    def forget_new(self) -> None:
+        super().forget_new()
+        self.progress.clear()
 
     def count_new(self) -> int:
         return len(self.items) + len(self.progress)

@@ -70,9 +70,10 @@ def test_a_receiver_that_has_read_everything_does_not_warn() -> None:
     assert ended.receive_nowait() == 1
     with pytest.raises(Disconnected):
         cut.receive_nowait()
+    del cut, broken
+    gc.collect()
     sender.close()
-
-    del ended, cut, broken
+    del ended
     gc.collect()
 
     assert sender.statistics().open_receivers == 0

@@ -142,15 +142,11 @@ class Model:
         return taken or trio.WouldBlock
 
     def disconnect_blocking(self) -> int:
-        turned = 0
-        while True:
-            full = [receiver for receiver in self.receivers if not receiver.cut_off and self.is_in_the_way(receiver)]
-            if not full:
-                return turned
-            for receiver in full:
-                receiver.overflow = Overflow.DISCONNECT
-            turned += len(full)
-            self.admit()
+        full = [receiver for receiver in self.receivers if not receiver.cut_off and self.is_in_the_way(receiver)]
+        for receiver in full:
+            receiver.overflow = Overflow.DISCONNECT
+        self.admit()
+        return len(full)
 
 
 def what_happens(take: Callable[[], list[Any]]) -> list[Any] | type[Exception] | int:
