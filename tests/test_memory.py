@@ -1251,6 +1251,20 @@ async def test_a_processor_with_the_channel_for_its_own_is_told_of_everything() 
     assert consumer.asked == [("a", AbortReason.OPERATOR, 1)]
 
 
+async def test_a_processor_is_told_of_a_sender_that_moves_up() -> None:
+    """Its request arrives when there is room for it, not before."""
+    sender, _ = open_request_channel(1)
+    consumer = sender._buffer.consumer = ScriptedConsumer()
+    send_all(sender, "a")
+    async with trio.open_nursery() as nursery:
+        await start_sending(nursery, sender, "b")
+        assert consumer.arrived == ["a"]
+
+        assert sender._buffer.take(0) is not None
+
+    assert consumer.arrived == ["a", "b"]
+
+
 async def test_what_is_delayed_in_a_processor_lets_no_more_in_than_the_buffer_holds() -> None:
     """It is the processor's waiting room, and bounded."""
     sender, _ = open_request_channel(1)
