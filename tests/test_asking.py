@@ -179,7 +179,7 @@ async def test_an_open_receiver_in_place_of_responses_is_refused() -> None:
         ({"key": 3}, TypeError, "key must be a str or None, got 3"),
         ({"priority": 1.5}, TypeError, "priority must be an int, got 1.5"),
         ({"headers": {"a": 1}}, TypeError, "headers must be a mapping of str to str, got 'a': 1"),
-        ({"prority": 1}, TypeError, "prority"),
+        ({"timeout": 1}, TypeError, r"no option 'timeout', only .* put trio.fail_after\(...\) around it"),
     ],
 )
 async def test_wrong_options_of_a_call_are_refused(

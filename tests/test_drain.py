@@ -272,3 +272,15 @@ async def test_callers_over_a_shared_channel_of_responses_are_told_as_well() -> 
                 await processor.drain(0)
             assert await other.call(0.0) == 0
     responses.close()
+
+
+async def test_subscribers_of_a_drained_processor_get_what_is_kept_and_then_the_end() -> None:
+    """It has stopped in order: that some requests were handed back is no failure of what they read."""
+    async with open_processor(sleep_for) as processor:
+        with processor.subscribe() as responses:
+            await processor.submit(0)
+            await processor.submit(float("inf"))
+            await wait_all_tasks_blocked()
+            await processor.drain(0)
+
+            assert [response.unwrap() async for response in responses] == [0]

@@ -770,3 +770,14 @@ async def test_its_repr_shows_what_it_does() -> None:
 
         assert repr(processor) == "<Processor hang running waiting=2 running=1/1>"
         await processor.drain(0)
+
+
+def test_a_job_that_takes_resources_must_be_given_some() -> None:
+    """Or each of its requests would fail."""
+
+    @job
+    async def needs(request: int, resource: str) -> str:
+        return resource * request
+
+    with pytest.raises(TypeError, match=r"job needs takes resources, give them with resources=\.\.\."):
+        Processor(needs)

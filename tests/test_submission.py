@@ -11,6 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from trio_jobs import (
     Processor,
+    ProcessorStopped,
     Progress,
     Request,
     Response,
@@ -151,3 +152,31 @@ async def test_its_repr_says_how_it_stands() -> None:
         await processor.drain(0)
 
     assert repr(lost) == f"<Submission {lost.id} ended>"
+
+
+async def test_with_progress_nothing_is_missed_that_the_job_reports_at_once() -> None:
+    """It listens before the request is sent; whoever asks afterwards hears what comes from then on."""
+
+    @job
+    async def work(request: object) -> None:
+        await report("at once")
+
+    async with open_processor(work) as processor:
+        submission = await processor.submit(None, progress=True)
+        await submission.wait()
+        with submission.progress() as progress:
+            assert [item.body async for item in progress] == ["at once"]
+        with submission.progress() as progress:
+            assert [item.body async for item in progress] == []
+
+
+async def test_what_could_not_be_sent_is_not_listened_to() -> None:
+    """No subscription is left."""
+    async with open_processor(double) as processor:
+        await processor.drain(0)
+        with pytest.raises(ProcessorStopped):
+            await processor.submit(1, progress=True)
+        with pytest.raises(ProcessorStopped):
+            await processor.submit(1)
+
+        assert processor.broadcast.statistics().open_receivers == 0

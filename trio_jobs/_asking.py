@@ -26,7 +26,7 @@ from trio.lowlevel import (
 )
 
 from ._arguments import check_seconds
-from ._broadcast import BroadcastSender
+from ._broadcast import BroadcastReceiver, BroadcastSender
 from ._call_cycle import find_call_cycle
 from ._current_run import Runner, running
 from ._errors import CallCycle, ProcessorStopped
@@ -70,8 +70,14 @@ def new_request(
     priority: int = 0,
     time_limit: float = inf,
     headers: Mapping[str, str] = NO_HEADERS,
+    **unknown: object,
 ) -> Request[RequestT]:
     """The request for ``body``: with the earliest of all deadlines there are here, and the run that it is part of."""
+    if unknown:
+        raise TypeError(
+            f"a request has no option {next(iter(unknown))!r}, only key, priority, time_limit and headers; "
+            "for a limit on the waiting alone put trio.fail_after(...) around it"
+        )
     deadline = trio.current_effective_deadline()
     if time_limit != inf:
         deadline = min(deadline, trio.current_time() + check_seconds("time_limit", time_limit))
@@ -308,7 +314,7 @@ class Asking(Generic[RequestT, ResponseT]):
         late = request.deadline <= trio.current_time()
         return self._buffer.cancel(request, AbortReason.DEADLINE if late else AbortReason.CALLER, since)
 
-    def subscribe_to_progress(self, request_id: str) -> trio.abc.ReceiveChannel[Any]:
+    def subscribe_to_progress(self, request_id: str) -> BroadcastReceiver[Any]:
         """Receive what is reported for one request, and then its response."""
         if self._broadcast is None:
             raise RuntimeError("progress is seen in the process that runs the job, and this client sends elsewhere")

@@ -62,20 +62,26 @@ class Client(Generic[RequestT, ResponseT]):
         return response.unwrap()
 
     async def submit(
-        self, body: RequestT, *, detached: bool = False, **options: Unpack[CallOptions]
+        self, body: RequestT, *, detached: bool = False, progress: bool = False, **options: Unpack[CallOptions]
     ) -> Submission[ResponseT]:
         """Have the job run for ``body``; return as soon as the request was sent.
 
         The work belongs to the client's block: its normal end waits for it, its end by an error cancels it, and a
-        failure that nobody looked at is raised there. With ``detached`` it belongs to nobody. Cancelled, nothing was
-        sent.
+        failure that nobody looked at is raised there. With ``detached`` it belongs to nobody. With ``progress`` its
+        `Submission.progress` tells of everything that the job reports, from its start. Cancelled, nothing was sent.
 
         Raises:
             ProcessorStopped: The processor is gone.
         """
         request = new_request(body, **options)
         submission = Submission(self._asking, request, self._answered)
-        await self._asking.send(request, submission)
+        if progress:
+            submission.listen()
+        try:
+            await self._asking.send(request, submission)
+        except BaseException:
+            submission.stop_listening()
+            raise
         if not detached:
             self._adopt(submission)
         return submission

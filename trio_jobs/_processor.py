@@ -18,7 +18,7 @@ from collections.abc import (
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from math import inf
-from typing import Any, Generic, TypedDict, TypeVar, Unpack
+from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, overload
 
 import attrs
 import trio
@@ -35,7 +35,7 @@ from ._hidden_nursery import open_hidden_nursery
 from ._job import MISS, Job
 from ._lifecycle import Event, ProcessorState, next_state
 from ._memory import MemoryRequestReceiver, MemoryRequestSender
-from ._message import AbortReason, Request, Response
+from ._message import AbortReason, Progress, Request, Response
 from ._observable import AsyncValue, observable
 from ._resources import open_resources
 from ._single_error import single_error
@@ -166,6 +166,8 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             raise TypeError(f"requests must be a RequestReceiver, which settles what it receives, got {requests!r}")
         if responses is not None and not isinstance(responses, BroadcastSender):
             raise TypeError(f"responses must come from open_broadcast_channel(...), got {responses!r}")
+        if resources is None and getattr(job, "_takes_resources", False):
+            raise TypeError(f"job {job.name} takes resources, give them with resources=...")
         check_buffer_size("concurrency", concurrency, least=1)
         check_buffer_size("request_buffer_size", request_buffer_size, least=1)
         check_buffer_size("response_buffer_size", response_buffer_size, least=1)
@@ -228,6 +230,18 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             return self._requests.sender()
         raise RuntimeError(f"{self.name} receives from {self._requests!r}, open a sender of that transport instead")
 
+    @overload
+    def subscribe(
+        self,
+        *,
+        overflow: Overflow = Overflow.BLOCK,
+        replay: int = 0,
+        select: Callable[[Response[ResponseT] | Progress], bool] | None = None,
+        ids: Iterable[str] | None = None,
+        progress: Literal[True],
+    ) -> BroadcastReceiver[Response[ResponseT] | Progress]: ...
+
+    @overload
     def subscribe(
         self,
         *,
@@ -235,14 +249,20 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         replay: int = 0,
         select: Callable[[Response[ResponseT]], bool] | None = None,
         ids: Iterable[str] | None = None,
-        progress: bool = False,
-    ) -> BroadcastReceiver[Response[ResponseT]]:
-        """Receive every response from now on; see `BroadcastSender.subscribe` for what can be chosen."""
-        return self._engine.responses.subscribe(
-            overflow=overflow, replay=replay, select=select, ids=ids, progress=progress
-        )
+        progress: Literal[False] = False,
+    ) -> BroadcastReceiver[Response[ResponseT]]: ...
 
-    response_receiver = subscribe
+    def subscribe(
+        self,
+        *,
+        overflow: Overflow = Overflow.BLOCK,
+        replay: int = 0,
+        select: Callable[[Any], bool] | None = None,
+        ids: Iterable[str] | None = None,
+        progress: bool = False,
+    ) -> BroadcastReceiver[Any]:
+        """Receive every response from now on; see `BroadcastSender.subscribe` for what can be chosen."""
+        return self.broadcast.subscribe(overflow=overflow, replay=replay, select=select, ids=ids, progress=progress)
 
     @property
     def broadcast(self) -> BroadcastSender[Response[ResponseT]]:
@@ -282,14 +302,14 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
     # Plain functions that return the client's coroutine: one of their own would cost something at every step.
 
     def call(self, body: RequestT, **options: Unpack[CallOptions]) -> Coroutine[Any, Any, ResponseT]:
-        """Run the job for ``body`` and return what it returns; see `Client.call`."""
+        """Run the job for ``body`` and return what it returns, to be awaited; see `Client.call`."""
         return (self._client or self._open_client()).call(body, **options)
 
     def submit(
-        self, body: RequestT, *, detached: bool = False, **options: Unpack[CallOptions]
+        self, body: RequestT, *, detached: bool = False, progress: bool = False, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, Submission[ResponseT]]:
-        """Have the job run for ``body`` and go on at once; see `Client.submit`."""
-        return (self._client or self._open_client()).submit(body, detached=detached, **options)
+        """Have the job run for ``body`` and go on at once, to be awaited; see `Client.submit`."""
+        return (self._client or self._open_client()).submit(body, detached=detached, progress=progress, **options)
 
     def map(
         self,
@@ -517,7 +537,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         unanswered = [request.id for request in self._room]
         self._room.close()
         self._advance(Event.END if self._failure is None else Event.FAIL)
-        if self._responses_are_ours and (self._failure is not None or unanswered):
+        if self._responses_are_ours and self._failure is not None:
             self._engine.responses.fail(self._stopped_error())
         else:
             for request_id in unanswered:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import trio
 
 from ._asking import Asking, stopped
+from ._broadcast import BroadcastReceiver
 from ._current_run import running
 from ._errors import ProcessorStopped
 from ._message import Failed, Progress, Request, Response
@@ -36,6 +37,7 @@ class Submission(Generic[ResponseT]):
         self._error: ProcessorStopped | None = None
         self._done = trio.Event()
         self._read = False
+        self._listener: ProgressReceiver | None = None
 
     def __repr__(self) -> str:
         state = "ended" if self._error else "open" if self._response is None else type(self._response).__name__
@@ -80,8 +82,23 @@ class Submission(Generic[ResponseT]):
             await trio.lowlevel.cancel_shielded_checkpoint()
 
     def progress(self) -> ProgressReceiver:
-        """What the job reports from now on, until its answer comes: a channel of `Progress`, to be closed."""
+        """What the job reports until its answer comes: a channel of `Progress`, to be closed.
+
+        From its start, the first time, if it was submitted with ``progress=True``; else from now on.
+        """
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            return listener
         return ProgressReceiver(self._asking.subscribe_to_progress(self.request.id), ended=self._done.is_set())
+
+    def listen(self) -> None:
+        """Keep what is reported for the first who asks; called before the request is sent."""
+        self._listener = ProgressReceiver(self._asking.subscribe_to_progress(self.request.id), ended=False)
+
+    def stop_listening(self) -> None:
+        """It could not be sent: there will be no reports."""
+        if self._listener is not None:
+            self._listener.close()
 
     @property
     def is_open(self) -> bool:
@@ -107,9 +124,9 @@ class Submission(Generic[ResponseT]):
 
 
 class ProgressReceiver(trio.abc.ReceiveChannel[Progress]):
-    """What one job reports of itself; it ends when the job does."""
+    """What one job reports of itself; it ends when the job does. Made by `Submission.progress`."""
 
-    def __init__(self, receiver: trio.abc.ReceiveChannel[Any], *, ended: bool) -> None:
+    def __init__(self, receiver: BroadcastReceiver[Any], *, ended: bool) -> None:
         self._receiver = receiver
         self._ended = ended
 
@@ -127,6 +144,17 @@ class ProgressReceiver(trio.abc.ReceiveChannel[Progress]):
         self._ended = True
         raise trio.EndOfChannel
 
+    def close(self) -> None:
+        """Stop listening."""
+        self._receiver.close()
+
     async def aclose(self) -> None:
         """Stop listening; a checkpoint."""
-        await self._receiver.aclose()
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -22,7 +22,7 @@ async def count_words(chapters: list[str]) -> int:
 
 async def watch(submission: Submission[int]) -> None:
     """What this one job reports of itself; the channel ends when the job does."""
-    async with submission.progress() as steps:
+    with submission.progress() as steps:
         async for step in steps:
             print(f"progress: {step.body:.0%}")
     print("the book has", (await submission.wait()).unwrap(), "words")
@@ -40,7 +40,7 @@ async def main() -> None:
         async with open_processor(count_words) as processor:
             nursery.start_soon(keep, processor.subscribe(), kept)
             book = ["Call me Ishmael.", "Some years ago", "never mind how long precisely", "I went to sea"]
-            await watch(await processor.submit(book))
+            await watch(await processor.submit(book, progress=True))
     print("the subscriber received", kept)
 
 

@@ -14,8 +14,8 @@ async def build(parts: int) -> str:
 
 async def main() -> None:
     async with open_processor(build) as processor:
-        submission = await processor.submit(2)
-        async with submission.progress() as steps:  # of one request
+        submission = await processor.submit(2, progress=True)
+        with submission.progress() as steps:  # of one request
             async for step in steps:
                 print(step.body)
         print((await submission.wait()).unwrap())
