@@ -89,7 +89,7 @@ FORMS: list[tuple[Any, Any]] = [
     (Point(Line(Color.RED), {Level.HIGH}), {"x": {"start": "red"}, "y": [3]}),
     (Line(Point(math.nan)), {"start": {"x": "NaN", "y": 0}}),
     ({3, 1, 2}, [1, 2, 3]),
-    (frozenset({"b", "a"}), ["a", "b"]),
+    (frozenset("hgfedcba"), list("abcdefgh")),
     (collections.deque([1]), [1]),
     (b"\xff\x00", "/wA="),
     (bytearray(b"a"), "YQ=="),

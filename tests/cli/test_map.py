@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, TextIO
 
 import attrs
 import pytest
+import trio
 
+from trio_jobs import cli
 from trio_jobs.cli import run_command
 
 
@@ -123,6 +126,16 @@ def test_other_options_reach_the_run(shell: Shell) -> None:
 
     assert shell.code == 1
     assert "1 aborted" in shell.error
+
+
+def test_what_a_module_prints_does_not_stand_between_the_lines(shell: Shell, folder: Path) -> None:
+    """Nor does what a job prints; both are on standard error."""
+    (folder / "loud.py").write_text("from jobs import size as job\nprint('imported')")
+
+    records = shell.run("map", "loud:job", "jobs.py", "--from", "files")
+
+    assert len(records) == 1
+    assert shell.error.startswith("imported\na job may print\n")
 
 
 # --- where it writes
@@ -244,9 +257,22 @@ def test_the_help_of_map_has_examples_and_exit_codes(shell: Shell) -> None:
     assert "0 all succeeded, 1 some did not, 2 wrong use, 130 after Ctrl-C" in shell.out
 
 
-def test_the_version_is_that_of_both(shell: Shell) -> None:
+def test_the_version_is_that_of_both(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever reports a fault is asked for both."""
+    monkeypatch.setattr(cli, "version", {"trio-jobs": "1.2.3"}.get)
+
     shell.run("--version")
 
-    assert shell.out.startswith("trio-jobs ")
-    assert ", Trio 0." in shell.out
+    assert shell.out == f"trio-jobs 1.2.3, Trio {trio.__version__}\n"
+
+
+def test_the_version_of_what_is_not_installed_is_not_known(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs from its sources all the same."""
+
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(cli, "version", version)
+    shell.run("--version")
+
+    assert shell.out.startswith("trio-jobs unreleased, Trio ")

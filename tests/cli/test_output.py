@@ -54,6 +54,7 @@ def pipe() -> Iterator[Pipe]:
 
 async def test_a_line_is_written_while_the_block_still_runs(pipe: Pipe) -> None:
     """A reader need not wait for the end."""
+    os.set_blocking(pipe.reader, False)
     async with open_output(pipe.writer) as output:
         await output.write(b"one\n")
         await output.flush()

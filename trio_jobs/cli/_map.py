@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from math import inf
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -80,8 +80,9 @@ def map_inputs(
         verbose=verbose,
     )
     folder = app_dir.resolve()
-    job = load_job(target, folder)
-    opened = load_resources(resources, job, folder)
+    with _prints_on_stderr():
+        job = load_job(target, folder)
+        opened = load_resources(resources, job, folder)
     stdin = descriptor_of(sys.stdin)
     with _open_descriptor(output) as descriptor:
         output_id = FileId.of(os.fstat(descriptor))
@@ -107,9 +108,13 @@ def map_inputs(
                 shares_terminal=live and os.isatty(descriptor),
             ).run()
 
-        # What a job prints must not stand between the lines.
-        with redirect_stdout(sys.stderr):
+        with _prints_on_stderr():
             return trio.run(run)
+
+
+def _prints_on_stderr() -> AbstractContextManager[object]:
+    """What a user's module or job prints must not stand between the lines of the output."""
+    return redirect_stdout(sys.stderr)
 
 
 def descriptor_of(stream: TextIO | None) -> int | None:
