@@ -159,7 +159,7 @@ def demo(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """The benchmarks, as ratios to Trio written by hand; arguments after `--` go to them."""
-    session.install("-e", ".[all]", *group("test"))
+    session.install("-e", ".[all]", *group("test", "bench"))
     session.run("python", "-m", "tests.benchmarks", *session.posargs)
 
 
