@@ -62,6 +62,21 @@ async def test_a_line_is_written_while_the_block_still_runs(pipe: Pipe) -> None:
         assert pipe.read() == b"one\n"
 
 
+async def test_a_flush_waits_for_what_is_being_written(pipe: Pipe) -> None:
+    """Also when nothing more is behind it."""
+    filled = pipe.fill()
+    async with open_output(pipe.writer) as output:
+        await output.write(b"one\n")
+        while output._unwritten:
+            await trio.lowlevel.checkpoint()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(output.flush)
+            await wait_all_tasks_blocked()
+            assert len(nursery.child_tasks) == 1
+
+            assert os.read(pipe.reader, filled) == b"." * filled
+
+
 async def test_the_end_waits_until_all_is_written(pipe: Pipe) -> None:
     """In the order in which it was handed over."""
     async with open_output(pipe.writer) as output:

@@ -146,6 +146,19 @@ def test_what_the_module_lacks_is_told_apart_from_a_module_that_is_missing(
     assert said.splitlines()[-1].startswith(end)
 
 
+def test_a_package_that_imports_what_it_lacks_is_told_by_its_own_line(
+    folder: Path, complaint: Callable[[str], str]
+) -> None:
+    """Although that is the very module which was asked for."""
+    (folder / "pack").mkdir()
+    (folder / "pack" / "__init__.py").write_text("import pack.inner")
+
+    said = complaint("pack.inner:job")
+
+    assert said.startswith("importing pack.inner failed\n")
+    assert f'File "{folder}/pack/__init__.py", line 1' in said
+
+
 # --- resources
 
 

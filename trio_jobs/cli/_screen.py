@@ -31,8 +31,7 @@ class _Forgiving:
         except UnicodeEncodeError:
             encoding = self._stream.encoding
             return self.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        except OSError:
-            silence(self._stream)
+        except OSError:  # it stays in a buffer: the flush that comes next sees to that
             return len(text)
 
     def flush(self) -> None:
