@@ -389,3 +389,19 @@ async def test_a_submission_elsewhere_learns_of_the_end() -> None:
             await processor.drain(0)
 
     assert processor.broadcast.statistics().open_receivers == 0
+
+
+async def test_jobs_that_wait_to_send_to_their_own_processor_are_refused_when_nobody_can_make_room() -> None:
+    """All slots are held by jobs that wait for room in the request buffer, which only those slots could make."""
+
+    @job
+    async def spread(depth: int) -> None:
+        if depth:
+            for _ in range(4):
+                await processor.submit(depth - 1, detached=True)
+
+    async with open_processor(spread, concurrency=2, request_buffer_size=2) as processor:
+        with pytest.raises(JobFailed, match="CallCycle"):
+            async with processor.map([1, 1]) as responses:
+                async for response in responses:
+                    response.unwrap()

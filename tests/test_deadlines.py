@@ -177,3 +177,15 @@ def test_it_does_as_a_plain_table_does(seed: int) -> None:
                     del table[one]
         assert len(deadlines) == len(table)
         assert deadlines.next == min(table.values(), default=inf)
+
+
+def test_only_the_very_request_is_forgotten() -> None:
+    """Another of its id is watched on."""
+    deadlines = Deadlines()
+    first, second = Request(1, id="same", deadline=5), Request(2, id="same", deadline=5)
+    deadlines.add(first, 0)
+    deadlines.forget(second)
+    assert "same" in deadlines
+    deadlines.forget(first)
+
+    assert "same" not in deadlines

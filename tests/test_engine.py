@@ -10,6 +10,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from trio_jobs import (
+    BroadcastSender,
     ConservationError,
     LeaseLost,
     Processor,
@@ -19,7 +20,10 @@ from trio_jobs import (
     Response,
     Succeeded,
     job,
+    open_broadcast_channel,
     open_processor,
+    open_request_channel,
+    send_receive,
 )
 from trio_jobs.gates import Gate, Hold
 
@@ -290,3 +294,76 @@ async def test_books_that_do_not_balance_are_a_note_on_an_error_in_flight() -> N
             processor._engine.ledger.claimed += 1
 
     assert "claimed requests do not add up" in caught.value.__notes__[0]
+
+
+async def test_a_job_that_publishes_makes_no_call_cycle() -> None:
+    """Its slot becomes free as soon as somebody reads, so the others may wait for it."""
+
+    @job
+    async def again(depth: int) -> int:
+        return depth if depth == 0 else await processor.call(depth - 1)
+
+    async with open_processor(again, concurrency=2, response_buffer_size=1) as processor:
+        with processor.subscribe() as slow:
+            for _ in range(2):
+                await processor.submit(0)
+            await wait_all_tasks_blocked()
+            assert processor.statistics().publishing == 1
+            nested = await processor.submit(1)
+            await wait_all_tasks_blocked()
+            for _ in range(4):
+                await slow.receive()
+
+            assert (await nested.wait()).unwrap() == 0
+
+
+async def test_a_request_that_was_handed_over_as_the_drain_began_is_released(autojump_clock: object) -> None:
+    """It was claimed, so it goes back; it is no error."""
+    sender, receiver = open_request_channel(10)
+    processor = Processor(double, requests=receiver)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(processor.run)
+        await wait_all_tasks_blocked()
+        sender.send_nowait(Request(1, id="r1"))  # handed to the processor, which has not run since
+        await processor.drain(0)
+
+    assert receiver.receive_nowait().id == "r1"
+    sender.close()
+    receiver.close()
+
+
+async def test_a_duplicate_with_a_deadline_touches_neither_the_first_nor_the_books(autojump_clock: object) -> None:
+    """The deadline is that of what was rejected."""
+    async with open_processor(hang) as processor, processor.request_sender() as sender:
+        await sender.send(Request("first", id="same"))
+        await wait_all_tasks_blocked()
+        await sender.send(Request("second", id="same", deadline=trio.current_time() + 1))
+        await trio.sleep(2)
+
+        statistics = processor.statistics()
+        assert (statistics.waiting, statistics.running, statistics.rejected) == (0, 1, 1)
+        await processor.cancel("same")
+
+
+async def test_a_call_cancelled_over_a_shared_channel_is_aborted_once(autojump_clock: object) -> None:
+    """By the processor that has it, not by the others."""
+    sender, receiver = open_request_channel(10)
+    responses: BroadcastSender[Response[None]] = open_broadcast_channel(10)
+    async with trio.open_nursery() as nursery:
+        processors = [
+            Processor(hang, requests=receiver.clone(), responses=responses, concurrency=1) for _ in range(2)
+        ]
+        for processor in processors:
+            await nursery.start(processor.run)
+        with responses.subscribe() as seen:
+            for _ in range(4):
+                with trio.move_on_after(1):
+                    await send_receive(sender, responses, "x")
+            await wait_all_tasks_blocked()
+
+            assert seen.statistics().unread == 4
+            assert [processor.statistics().waiting for processor in processors] == [0, 0]
+        for processor in processors:
+            await processor.drain(0)
+    for handle in (sender, receiver, responses):
+        handle.close()

@@ -19,6 +19,7 @@ from trio.lowlevel import (
     Abort,
     RaiseCancelT,
     Task,
+    cancel_shielded_checkpoint,
     checkpoint_if_cancelled,
     current_task,
     reschedule,
@@ -248,10 +249,27 @@ class Asking(Generic[RequestT, ResponseT]):
             return
         broadcast._watch(request.id, sink)
         try:
-            await self._sender.send(request)
+            await self._send_in_job_or_not(request)
         except BaseException:
             broadcast._unwatch(request.id, sink)
             raise
+
+    async def _send_in_job_or_not(self, request: Request[RequestT]) -> None:
+        """A job that waits to send waits as well, maybe for its own slot."""
+        runner = running()
+        if runner is None or self._send_nowait is None:
+            await self._sender.send(request)
+            return
+        await checkpoint_if_cancelled()
+        try:
+            self._send_nowait(request)
+        except trio.WouldBlock:
+            pass
+        else:
+            await cancel_shielded_checkpoint()
+            return
+        with self.waiting_for(runner, request):
+            await self._sender.send(request)
 
     async def _send_elsewhere(self, request: Request[RequestT], sink: Sink) -> None:
         if self.nursery is None:

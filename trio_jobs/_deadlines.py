@@ -23,6 +23,9 @@ class Deadlines:
         self._heap: list[tuple[float, str]] = []
         self._live: dict[str, Waiting] = {}
 
+    def __contains__(self, request_id: str) -> bool:
+        return request_id in self._live
+
     def __len__(self) -> int:
         return len(self._live)
 
@@ -50,6 +53,12 @@ class Deadlines:
     def discard(self, request_id: str) -> None:
         """It was answered, its deadline is of no more interest."""
         self._live.pop(request_id, None)
+
+    def forget(self, request: Request[Any]) -> None:
+        """As `discard`, for this very request and no other of its id."""
+        one = self._live.get(request.id)
+        if one is not None and one.request is request:
+            del self._live[request.id]
 
     def pop_due(self, now: float) -> list[Waiting]:
         """Those whose deadline has passed, earliest first; they are not watched any more."""

@@ -91,7 +91,7 @@ class Engine(Generic[RequestT, ResponseT]):
                     request = await requests.receive()
                 except trio.EndOfChannel:
                     break
-                self.buffer.put_nowait(request)
+                self.buffer.accept(request)  # also when nothing is accepted any more: then it is released from there
         self.requests_ended = True
 
     async def watch_times(self) -> None:
@@ -102,7 +102,9 @@ class Engine(Generic[RequestT, ResponseT]):
                 await trio.sleep_forever()
             now = trio.current_time()
             for request, accepted in self._deadlines.pop_due(now):
-                if self.pool.cancel_nowait(request.id, AbortReason.DEADLINE) is None:
+                if self.pool.runs(request):
+                    self.pool.cancel_nowait(request.id, AbortReason.DEADLINE)
+                else:
                     self.abort_waiting(request, AbortReason.DEADLINE, accepted)
             if self.room.next_time <= now:
                 self.room.wake(now)
@@ -261,6 +263,7 @@ class Engine(Generic[RequestT, ResponseT]):
         self._do_later(request, self.complete(request, response, None))
 
     def _reject(self, request: Request[Any], reason: str) -> None:
+        self._deadlines.forget(request)
         self.ledger.rejected += 1
         if self.requests is None:
             self.buffer.bury(request, reason)
@@ -289,7 +292,7 @@ class Engine(Generic[RequestT, ResponseT]):
 
     def request_arrived(self, request: Request[Any]) -> None:
         """It waits in the room."""
-        if request.deadline != inf:
+        if request.deadline != inf and request.id not in self._deadlines:
             self._deadlines.add(request, self.buffer.current_time())
             self._set_alarm(request.deadline)
         pool = self.pool
@@ -301,13 +304,20 @@ class Engine(Generic[RequestT, ResponseT]):
         """Abort what was sent at ``since``; whether its job still runs, so that an answer is worth waiting for."""
         if self.pool.cancel_nowait(request.id, reason) is not None:
             return True
-        if not self.has_ended(request.id):
-            self.abort_waiting(request, reason, since)
+        if self.requests is None:
+            if not self.has_ended(request.id):
+                self.abort_waiting(request, reason, since)
+        else:  # another processor may have claimed it
+            waiting = self.room.find(request.id)
+            if waiting is not None:
+                self.abort_waiting(waiting.request, reason, waiting.accepted)
         return False
 
     def slot_holders(self) -> Collection[Worker] | None:
         """The jobs in its slots; None while there is a free one."""
-        return None if self.room.running < self.room.concurrency else self.pool.running.values()
+        if self.room.running < self.room.concurrency or self.pool.publishing:
+            return None  # who publishes holds a slot as well, and waits for no job
+        return self.pool.running.values()
 
     def runner_of(self, request_id: str) -> Worker | None:
         """The job that runs for this request, if it does."""

@@ -98,7 +98,7 @@ class CallCycle(RuntimeError):
     def __str__(self) -> str:
         return (
             f"this call can never start: {' -> '.join(self.cycle)}; every slot holds a job that waits for this very "
-            "processor. Raise concurrency, await the job's function directly, or split the processor"
+            "processor. Raise concurrency or the request buffer, await the job's function, or split the processor"
         )
 
 

@@ -92,7 +92,7 @@ class RequestBuffer(Generic[RequestT]):
         elif self.sending or self.room.size >= self.max_buffer_size:
             raise trio.WouldBlock
         else:
-            self.room.add(request, self.current_time())
+            self.room.add(request, self.current_time())  # as accept, without the call
             if self.consumer is not None:
                 self.consumer.request_arrived(request)
 
@@ -191,14 +191,14 @@ class RequestBuffer(Generic[RequestT]):
         receiver.hold(request)
         reschedule(task, outcome.Value(request))
 
-    def _accept(self, request: Request[RequestT]) -> None:
+    def accept(self, request: Request[RequestT]) -> None:
         self.room.add(request, self.current_time())
         if self.consumer is not None:
             self.consumer.request_arrived(request)
 
     def _admit(self) -> None:
         task, (request, _) = self.sending.popitem(last=False)
-        self._accept(request)
+        self.accept(request)
         reschedule(task)
 
 

@@ -367,7 +367,9 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         self._engine.pool.wake()
 
     def close_requests(self) -> None:
-        """Accept nothing more, answer all that was accepted, then end. Only jobs that run here may still send.
+        """Accept nothing more, answer all that was accepted, then end. Only jobs may still send, such as those here.
+
+        Inside `open_processor` the end of the block does this.
 
         Raises:
             RuntimeError: It does not run yet.
@@ -388,6 +390,8 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         Returns at the latest after ``grace`` plus the clean-up limit, and says what was handed back and what is left: a
         job may hang in a shield of its own, which only the end of the process ends. Cancelled, it stays on its way to
         its end, without the time limits; call it again.
+
+        The block of `open_processor` is not ended by it: whoever is in there sees it in `state`, and in their calls.
 
         Raises:
             TypeError, ValueError: ``grace`` is not a number of seconds, or negative.

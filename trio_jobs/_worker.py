@@ -252,6 +252,11 @@ class WorkerPool:
 
     # --- cancelling
 
+    def runs(self, request: Request[Any]) -> bool:
+        """Whether it is this very request that runs, and not another of its id."""
+        worker = self.running.get(request.id)
+        return worker is not None and worker.request is request
+
     def cancel_nowait(self, request_id: str, reason: AbortReason) -> Worker | None:
         """Cancel the job that runs for this id; the worker that runs it, or None."""
         worker = self.running.get(request_id)
