@@ -110,8 +110,9 @@ async def test_a_line_that_is_no_text_is_bad_and_the_others_go_on() -> None:
     assert isinstance(items[2], Input)
 
 
-async def test_a_byte_order_mark_is_no_part_of_the_first_line() -> None:
-    """But of a later one it is."""
+async def test_a_byte_order_mark_is_no_part_of_the_first_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But of a later one it is, also of one with which a chunk begins."""
+    monkeypatch.setattr(_inputs, "_CHUNK", len(b"\xef\xbb\xbfone\n"))
     write("a.txt", b"\xef\xbb\xbfone\n\xef\xbb\xbftwo\n")
 
     assert await bodies(opened("a.txt")) == ["one", "\ufefftwo"]
