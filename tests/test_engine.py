@@ -350,9 +350,7 @@ async def test_a_call_cancelled_over_a_shared_channel_is_aborted_once(autojump_c
     sender, receiver = open_request_channel(10)
     responses: BroadcastSender[Response[None]] = open_broadcast_channel(10)
     async with trio.open_nursery() as nursery:
-        processors = [
-            Processor(hang, requests=receiver.clone(), responses=responses, concurrency=1) for _ in range(2)
-        ]
+        processors = [Processor(hang, requests=receiver.clone(), responses=responses, concurrency=1) for _ in range(2)]
         for processor in processors:
             await nursery.start(processor.run)
         with responses.subscribe() as seen:

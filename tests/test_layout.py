@@ -182,9 +182,7 @@ def faults(folder: Path) -> Iterator[str]:
             yield f"{where} has no level: add {module} to LEVELS in {Path(__file__).name}"
         else:
             # A statement that imports several names is wrong once.
-            yield from dict.fromkeys(
-                f"{where}:{line} {fault}" for line, fault in wrong_imports(tree, module, place)
-            )
+            yield from dict.fromkeys(f"{where}:{line} {fault}" for line, fault in wrong_imports(tree, module, place))
 
 
 def wrong_imports(tree: Tree, module: str, place: Place) -> Iterator[tuple[int, str]]:
