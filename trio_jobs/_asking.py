@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from math import inf
-from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar, cast, runtime_checkable
 
 import outcome
 import trio
@@ -177,9 +177,10 @@ class Asking(Generic[RequestT, ResponseT]):
         self._responses = responses
         self._broadcast = _broadcast_of(responses)
         self._buffer: RequestBuffer[RequestT] | None = None
+        self._send_nowait: Callable[[Request[RequestT]], None] | None = None
         if isinstance(sender, MemoryRequestSender):
-            self._buffer = sender._buffer
-        self._send_nowait: Callable[[Request[RequestT]], None] | None = getattr(sender, "send_nowait", None)
+            here = cast("MemoryRequestSender[RequestT]", sender)
+            self._buffer, self._send_nowait = here._buffer, here.send_nowait
         self.nursery: trio.Nursery | None = None
         """Of the block around it; where the processor is elsewhere, it waits for answers there."""
 
@@ -352,8 +353,16 @@ async def _receive(receiver: trio.abc.ReceiveChannel[Any]) -> Response[Any]:
 
 def _broadcast_of(responses: object) -> BroadcastSender[Any] | None:
     """The broadcast channel of this process behind ``responses``, if there is one."""
-    for behind in (responses, getattr(responses, "broadcast", None)):
-        if isinstance(behind, BroadcastSender):
-            found: BroadcastSender[Any] = behind
-            return found
-    return None
+    if isinstance(responses, BroadcastSender):
+        return responses  # pyright: ignore[reportUnknownVariableType]  # of whatever it is
+    return _broadcast_of(responses.broadcast) if isinstance(responses, _HasBroadcast) else None
+
+
+@runtime_checkable
+class _HasBroadcast(Protocol):
+    """A processor, for one."""
+
+    @property
+    def broadcast(self) -> object:
+        """The channel that its responses go to."""
+        ...

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Iterable
 from contextlib import suppress
 from itertools import count
 from math import inf
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import trio
 
@@ -92,7 +92,8 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
 
     async def _send(self, body: Any, options: CallOptions) -> None:
         await self._slots.acquire()
-        request: Request[Any] = body if isinstance(body, Request) else new_request(body, **options)
+        whole = isinstance(body, Request)
+        request = cast("Request[Any]", body) if whole else new_request(body, **options)
         if self._runner is not None:
             self._asking.begin_waiting(self._runner, request)
         one = _Mapped(self, self._places(), request)
