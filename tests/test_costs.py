@@ -230,8 +230,8 @@ def test_a_send_costs_the_same_however_many_receivers_are_behind(overflow: Overf
 @pytest.mark.parametrize(
     ("make", "each", "most"),
     [
-        (memory.processor(1), 1, 29_000),
-        (memory.processor(1_000), 1, 29_000),
+        (memory.processors(1), memory.PROCESSORS, 32_000),
+        (memory.processors(1_000), memory.PROCESSORS, 32_000),
         *((memory.subscribers(overflow), memory.SUBSCRIBERS, 400) for overflow in Overflow),
     ],
 )

@@ -108,6 +108,7 @@ class Bench:
         unit: str = "us",
         least: int = 1,
         operations: int | None = None,
+        rounds: int | None = None,
     ) -> dict[str, Cost]:
         """Measure ``cases`` against the first of them, and print the table.
 
@@ -118,14 +119,16 @@ class Bench:
             unit: For printing.
             least: How many operations there have to be in a round.
             operations: How many there are exactly; by default as many as take ``seconds``.
+            rounds: How often each is measured, where that takes long.
         """
         names = list(cases)
         counts = {name: operations or self._count(f"{title}: {name}", cases[name], least) for name in names}
         costs: dict[str, list[float]] = {name: [] for name in names}
-        for round_ in range(self.rounds):
+        rounds = rounds or self.rounds
+        for round_ in range(rounds):
             first = round_ % len(names)
             for name in names[first:] + names[:first]:
-                self._show(f"{title}: {name} {round_ + 1}/{self.rounds}")
+                self._show(f"{title}: {name} {round_ + 1}/{rounds}")
                 gc.collect()
                 costs[name].append(cases[name](counts[name]) / counts[name] / per)
         self._show("")
