@@ -197,6 +197,17 @@ def test_a_predicate_that_raises_breaks_only_its_own_subscription() -> None:
         assert sound.receive_many_nowait() == [0, 1, 2, 3]
 
 
+def test_a_broken_subscription_stays_broken_when_the_channel_ends() -> None:
+    """It did not come to that end."""
+    sender = open_channel()
+    with sender.subscribe(select=fail_on(0)) as receiver:
+        sender.send_nowait(0)
+        sender.close()
+
+        with pytest.raises(trio.BrokenResourceError):
+            receiver.receive_nowait()
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(), GeneratorExit()])
 def test_nothing_that_a_predicate_raises_reaches_the_sender(error: BaseException) -> None:
     """It is not the sender's."""
@@ -594,6 +605,19 @@ def test_a_fork_of_a_receiver_of_progress_has_it_too() -> None:
 
             assert second.receive_many_nowait() == [Progress(1, id="a"), 1, Progress(2, id="a")]
             assert first.receive_many_nowait() == [Progress(2, id="a")]
+
+
+def test_a_closed_receiver_keeps_neither_items_nor_progress() -> None:
+    """Somebody may keep the handle for long."""
+    sender = open_channel(5)
+    send_all(sender, 0)
+    with sender.subscribe(progress=True, replay=1) as receiver:
+        send_all(sender, 1)
+        sender._publish_progress(Progress(1, id="a"))
+
+    subscription = receiver._subscription
+    assert subscription.replayed is None
+    assert subscription.count_new() == 0
 
 
 async def test_progress_wakes_who_waits_for_it() -> None:
