@@ -35,7 +35,7 @@ ERRORS: list[tuple[Exception, type[Exception], str]] = [
         CallCycle(("a", "b", "a")),
         RuntimeError,
         "this call can never start: a -> b -> a; every slot holds a job that waits for this very processor. Raise "
-        "concurrency, await the job's function directly, or split the processor",
+        "concurrency or the request buffer, await the job's function, or split the processor",
     ),
     (StrayCancelled(), Exception, "the job raised a trio.Cancelled although nothing had cancelled it"),
     (ConservationError("one is missing"), RuntimeError, "one is missing"),
