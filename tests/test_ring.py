@@ -131,12 +131,13 @@ def test_what_was_let_go_is_not_held_on_to() -> None:
         assert sum(item is not None for item in ring._items) == len(ring)
 
 
+STEPS = st.tuples(st.sampled_from(["send", "send", "enter", "leave", "read"]), st.integers(0, 7), st.integers(1, 9))
+
+
 @given(
     size=st.sampled_from([1, 2, 3, 5, 8, inf]),
     max_replay=st.integers(0, 8),
-    steps=st.lists(
-        st.tuples(st.sampled_from(["send", "enter", "leave", "read"]), st.integers(0, 7), st.integers(1, 9))
-    ),
+    steps=st.lists(STEPS, max_size=12) | st.lists(STEPS, min_size=40, max_size=60),  # short to read, long to get far
 )
 def test_it_keeps_exactly_what_the_rules_say(size: float, max_replay: int, steps: list[tuple[str, int, int]]) -> None:
     """Whatever is done to it: compared after each step with a list of everything that was ever sent."""

@@ -432,20 +432,15 @@ def test_items_of_other_ids_do_not_lag_a_receiver_of_ids() -> None:
 
 def calls_of(function: Callable[[], object]) -> int:
     """How many Python and C functions are called in a call of it: what it costs, exactly."""
-    calls = 0
-
-    def count(_: object, event: str, __: object) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
+    events: list[str] = []
     gc.disable()
-    sys.setprofile(count)
+    sys.setprofile(lambda _, event, __: events.append(event))
     try:
         function()
     finally:
         sys.setprofile(None)
         gc.enable()
-    return calls
+    return events.count("call") + events.count("c_call")
 
 
 @pytest.mark.parametrize("overflow", Overflow)
