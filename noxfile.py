@@ -81,7 +81,6 @@ def types(session: nox.Session) -> None:
     session.install("-e", ".[all]", *group("test", "types"))
     session.run("mypy")
     session.run("pyright")
-    session.run("pyright", "--verifytypes", "trio_jobs", "--ignoreexternal")
 
 
 @nox.session
