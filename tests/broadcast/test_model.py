@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -312,10 +312,15 @@ MANY = ["send_nowait"] * 4 + ["send"] * 2 + ["take"] * 2 + ["take_many"] + ["sub
 @attrs.frozen
 class Step:
     verb: str
-    kind: str
-    overflow: Overflow
-    which: int
-    number: int
+    kind: str = "plain"
+    overflow: Overflow = Overflow.BLOCK
+    which: int = 0
+    number: int = 0
+
+
+# What chance does not always come to
+SEND_AND_GIVE_UP = [Step("subscribe"), Step("send_nowait"), Step("send"), Step("send"), Step("cancel_send", which=1)]
+CROWD_OUT_PROGRESS = [Step("subscribe", "progress"), Step("publish_progress"), Step("send_nowait")]
 
 
 STEPS = st.builds(
@@ -328,6 +333,8 @@ STEPS = st.builds(
 )
 
 
+@example(1, 0, SEND_AND_GIVE_UP, None)
+@example(1, 0, CROWD_OUT_PROGRESS, None)
 @given(
     size=st.sampled_from([1, 2, 3, 5, inf]),
     max_replay=st.integers(0, 5),
