@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -16,17 +15,11 @@ from trio_jobs import (
     JobTooSlow,
     Processor,
     ProcessorStopped,
-    Request,
     Submission,
     job,
     open_client,
     open_processor,
 )
-
-
-@job
-async def double(request: int) -> int:
-    return 2 * request
 
 
 @job
@@ -43,31 +36,6 @@ async def fail(request: str) -> None:
 @job
 async def hang(request: object) -> None:
     await trio.sleep_forever()
-
-
-class Elsewhere:
-    """Responses of a processor as another process would see them: subscriptions, and nothing else."""
-
-    def __init__(self, processor: Processor[Any, Any, Any]) -> None:
-        self._processor = processor
-        self.subscribed = 0
-
-    def subscribe(self, *, ids: Iterable[str]) -> trio.abc.ReceiveChannel[Any]:
-        self.subscribed += 1
-        return self._processor.subscribe(ids=ids, progress=True)
-
-
-class PlainSender(trio.abc.SendChannel[Request[Any]]):
-    """A sender that leads anywhere, as far as the client knows."""
-
-    def __init__(self, sender: trio.abc.SendChannel[Request[Any]]) -> None:
-        self._sender = sender
-
-    async def send(self, value: Request[Any]) -> None:
-        await self._sender.send(value)
-
-    async def aclose(self) -> None:
-        await self._sender.aclose()
 
 
 async def test_a_time_limit_of_the_request_ends_in_too_slow_error(autojump_clock: object) -> None:

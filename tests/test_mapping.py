@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from typing import Any
 
 import pytest
 import trio
@@ -12,7 +11,6 @@ from trio.testing import wait_all_tasks_blocked
 
 from trio_jobs import (
     Failed,
-    Processor,
     ProcessorStopped,
     Request,
     Succeeded,
@@ -33,38 +31,8 @@ async def sleep_for(seconds: float) -> float:
 
 
 @job
-async def fail(request: str) -> None:
-    raise ValueError(request)
-
-
-@job
 async def hang(request: object) -> None:
     await trio.sleep_forever()
-
-
-class Elsewhere:
-    """Responses of a processor as another process would see them: subscriptions, and nothing else."""
-
-    def __init__(self, processor: Processor[Any, Any, Any]) -> None:
-        self._processor = processor
-        self.subscribed = 0
-
-    def subscribe(self, *, ids: Iterable[str]) -> trio.abc.ReceiveChannel[Any]:
-        self.subscribed += 1
-        return self._processor.subscribe(ids=ids, progress=True)
-
-
-class PlainSender(trio.abc.SendChannel[Request[Any]]):
-    """A sender that leads anywhere, as far as the client knows."""
-
-    def __init__(self, sender: trio.abc.SendChannel[Request[Any]]) -> None:
-        self._sender = sender
-
-    async def send(self, value: Request[Any]) -> None:
-        await self._sender.send(value)
-
-    async def aclose(self) -> None:
-        await self._sender.aclose()
 
 
 async def test_map_gives_responses_as_they_are_completed(autojump_clock: object) -> None:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from trio_jobs import (
-    Processor,
     ProcessorStopped,
     Progress,
-    Request,
     Response,
     Succeeded,
     job,
@@ -28,44 +23,8 @@ async def double(request: int) -> int:
 
 
 @job
-async def sleep_for(seconds: float) -> float:
-    await trio.sleep(seconds)
-    return seconds
-
-
-@job
-async def fail(request: str) -> None:
-    raise ValueError(request)
-
-
-@job
 async def hang(request: object) -> None:
     await trio.sleep_forever()
-
-
-class Elsewhere:
-    """Responses of a processor as another process would see them: subscriptions, and nothing else."""
-
-    def __init__(self, processor: Processor[Any, Any, Any]) -> None:
-        self._processor = processor
-        self.subscribed = 0
-
-    def subscribe(self, *, ids: Iterable[str]) -> trio.abc.ReceiveChannel[Any]:
-        self.subscribed += 1
-        return self._processor.subscribe(ids=ids, progress=True)
-
-
-class PlainSender(trio.abc.SendChannel[Request[Any]]):
-    """A sender that leads anywhere, as far as the client knows."""
-
-    def __init__(self, sender: trio.abc.SendChannel[Request[Any]]) -> None:
-        self._sender = sender
-
-    async def send(self, value: Request[Any]) -> None:
-        await self._sender.send(value)
-
-    async def aclose(self) -> None:
-        await self._sender.aclose()
 
 
 async def test_a_submission_can_be_waited_for_by_many() -> None:
