@@ -45,7 +45,7 @@ class ScriptedProcessor:
     def has_ended(self, request_id: str) -> bool:
         return request_id in self.ended
 
-    def request_arrived(self, request: Request[object]) -> None:
+    def request_arrived(self, request: Request[object], now: float) -> None:
         raise NotImplementedError
 
     def cancel_request(self, request: Request[object], reason: AbortReason, since: float) -> bool:

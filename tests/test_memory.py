@@ -1172,7 +1172,7 @@ class ScriptedConsumer:
     arrived: list[str] = attrs.field(factory=list[str])
     asked: list[tuple[str, AbortReason, float]] = attrs.field(factory=list[tuple[str, AbortReason, float]])
 
-    def request_arrived(self, request: Request[Any]) -> None:
+    def request_arrived(self, request: Request[Any], now: float) -> None:
         self.arrived.append(request.id)
 
     def cancel_request(self, request: Request[Any], reason: AbortReason, since: float) -> bool:

@@ -139,23 +139,24 @@ class Call:
     def deliver(self, item: Response[Any], cause: BaseException | None) -> None:
         """It is there: wake who waits, or keep it for a task that is still on its way back from sending."""
         task, self.task = self.task, None
+        self.answer = item, cause
         if task is None:
-            self.answer = item, cause
-        elif self._raise_cancel is not None and type(item) is Aborted:
+            return
+        if self._raise_cancel is not None and type(item) is Aborted:
             reschedule(task, outcome.capture(self._raise_cancel))
         else:
-            reschedule(task, outcome.Value((item, cause)))
+            reschedule(task)
 
     def end(self, error: BaseException | None) -> None:
         """It will not come any more."""
-        gone = stopped(error)
         task, self.task = self.task, None
+        self.error = stopped(error)
         if task is None:
-            self.error = gone
-        elif self._raise_cancel is not None:
+            return
+        if self._raise_cancel is not None:
             reschedule(task, outcome.capture(self._raise_cancel))
         else:
-            reschedule(task, outcome.Error(gone))
+            reschedule(task)
 
 
 def stopped(error: BaseException | None) -> ProcessorStopped:
@@ -177,10 +178,10 @@ class Asking(Generic[RequestT, ResponseT]):
         self._responses = responses
         self._broadcast = _broadcast_of(responses)
         self._buffer: RequestBuffer[RequestT] | None = None
-        self._send_nowait: Callable[[Request[RequestT]], None] | None = None
+        self._put_nowait: Callable[[Request[RequestT]], float] | None = None
         if isinstance(sender, MemoryRequestSender):
             here = cast("MemoryRequestSender[RequestT]", sender)
-            self._buffer, self._send_nowait = here._buffer, here.send_nowait
+            self._buffer, self._put_nowait = here._buffer, here._put_nowait
         self.nursery: trio.Nursery | None = None
         """Of the block around it; where the processor is elsewhere, it waits for answers there."""
 
@@ -206,28 +207,30 @@ class Asking(Generic[RequestT, ResponseT]):
         broadcast = self._broadcast
         if broadcast is None:
             return await self._ask_elsewhere(request), None
-        await checkpoint_if_cancelled()
+        if request.deadline == -inf:  # what a scope that is cancelled already has given it
+            await checkpoint_if_cancelled()
         call = Call(self, request)
         broadcast._watch(request.id, call)
         try:
-            if self._send_nowait is None:
+            if self._put_nowait is None:
                 await self._sender.send(request)
+                call.since = trio.current_time()
             else:
                 try:
-                    self._send_nowait(request)
+                    call.since = self._put_nowait(request)
                 except trio.WouldBlock:
                     await self._sender.send(request)
-            if call.answer is not None:
-                return call.answer
+                    call.since = trio.current_time()
+            if call.answer is None and call.error is None:
+                call.task = current_task()
+                await wait_task_rescheduled(call.abort)
             if call.error is not None:
                 raise call.error
-            call.since = trio.current_time() if self._buffer is None else self._buffer.current_time()
-            call.task = current_task()
-            answer: Answer[ResponseT] = await wait_task_rescheduled(call.abort)
         except BaseException:
             broadcast._unwatch(request.id, call)
             raise
-        return answer
+        assert call.answer is not None
+        return call.answer
 
     async def _ask_elsewhere(self, request: Request[RequestT]) -> Response[ResponseT]:
         """Where there is no broadcast of ours to look into: a subscription for one answer."""
@@ -258,12 +261,12 @@ class Asking(Generic[RequestT, ResponseT]):
     async def _send_in_job_or_not(self, request: Request[RequestT]) -> None:
         """A job that waits to send waits as well, maybe for its own slot."""
         runner = running()
-        if runner is None or self._send_nowait is None:
+        if runner is None or self._put_nowait is None:
             await self._sender.send(request)
             return
         await checkpoint_if_cancelled()
         try:
-            self._send_nowait(request)
+            self._put_nowait(request)
         except trio.WouldBlock:
             pass
         else:

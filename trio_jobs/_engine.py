@@ -290,11 +290,13 @@ class Engine(Generic[RequestT, ResponseT]):
 
     # --- called by the channel that requests come through
 
-    def request_arrived(self, request: Request[Any]) -> None:
-        """It waits in the room."""
-        if request.deadline != inf and request.id not in self._deadlines:
-            self._deadlines.add(request, self.buffer.current_time())
-            self._set_alarm(request.deadline)
+    def request_arrived(self, request: Request[Any], now: float) -> None:
+        """It waits in the room since ``now``."""
+        deadline = request.deadline
+        if deadline != inf and request.id not in self._deadlines:
+            self._deadlines.add(request, now)
+            if deadline < self._alarm_at:
+                self._set_alarm(deadline)
         pool = self.pool
         pool.ticks += 1
         if not pool.on_its_way:

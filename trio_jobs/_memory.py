@@ -83,18 +83,20 @@ class RequestBuffer(Generic[RequestT]):
         )
 
     @enable_ki_protection
-    def put_nowait(self, request: Request[RequestT]) -> None:
-        """Accept ``request``; `trio.WouldBlock` if it has to wait, an error if nobody will ever take it."""
+    def put_nowait(self, request: Request[RequestT]) -> float:
+        """Accept ``request`` and return the time; `trio.WouldBlock` if it has to wait, an error if nobody takes it."""
         if self._refusal is not None and (error := self._refusal()) is not None:
             raise error
+        if self.sending or self.room.size >= self.max_buffer_size and not self.receiving:
+            raise trio.WouldBlock
+        now = self.current_time()
         if self.receiving:
             self._hand_over(request)
-        elif self.sending or self.room.size >= self.max_buffer_size:
-            raise trio.WouldBlock
         else:
-            self.room.add(request, self.current_time())  # as accept, without the call
+            self.room.add(request, now)  # as accept, without the call
             if self.consumer is not None:
-                self.consumer.request_arrived(request)
+                self.consumer.request_arrived(request, now)
+        return now
 
     @enable_ki_protection
     def take(self, now: float) -> Request[RequestT] | None:
@@ -129,9 +131,10 @@ class RequestBuffer(Generic[RequestT]):
         if self.receiving and not delay:
             self._hand_over(request)
             return
-        self.room.give_back(request, self.current_time(), delay)
+        now = self.current_time()
+        self.room.give_back(request, now, delay)
         if self.consumer is not None:
-            self.consumer.request_arrived(request)
+            self.consumer.request_arrived(request, now)
         self.attend()
 
     def bury(self, request: Request[RequestT], reason: str) -> None:
@@ -192,9 +195,10 @@ class RequestBuffer(Generic[RequestT]):
         reschedule(task, outcome.Value(request))
 
     def accept(self, request: Request[RequestT]) -> None:
-        self.room.add(request, self.current_time())
+        now = self.current_time()
+        self.room.add(request, now)
         if self.consumer is not None:
-            self.consumer.request_arrived(request)
+            self.consumer.request_arrived(request, now)
 
     def _admit(self) -> None:
         task, (request, _) = self.sending.popitem(last=False)
@@ -219,8 +223,8 @@ class Consumer(Protocol):
         """What messages call it."""
         ...
 
-    def request_arrived(self, request: Request[Any]) -> None:
-        """It waits in the room."""
+    def request_arrived(self, request: Request[Any], now: float) -> None:
+        """It waits in the room since ``now``."""
         ...
 
     def cancel_request(self, request: Request[Any], reason: AbortReason, since: float) -> bool:
@@ -270,11 +274,15 @@ class MemoryRequestSender(trio.abc.SendChannel[Request[RequestT]]):
             trio.BrokenResourceError: Every receiver is closed; `ProcessorStopped` if a processor has stopped.
             TypeError: ``value`` is not a Request.
         """
-        if self._closed:
-            raise trio.ClosedResourceError
         if not isinstance(value, Request):
             raise TypeError(f"a request channel carries Requests: send(Request(body)) instead of {value!r}")
-        self._buffer.put_nowait(value)
+        self._put_nowait(value)
+
+    def _put_nowait(self, request: Request[RequestT]) -> float:
+        """As `send_nowait`, for what is known to be a Request; when it was accepted, on Trio's clock."""
+        if self._closed:
+            raise trio.ClosedResourceError
+        return self._buffer.put_nowait(request)
 
     @enable_ki_protection
     async def send(self, value: Request[RequestT]) -> None:

@@ -82,6 +82,9 @@ class Ring(Generic[T]):
     def append(self, item: T) -> bool:
         """Add an item, unless it is `blocked`; whether it was added."""
         head, tail = self.head, self.tail
+        if head == tail and not self.standing and not self.max_replay:  # nobody is there to read it
+            self.head = self.tail = self._base = head + 1
+            return True
         if head - tail >= self.max_size:
             if tail in self.standing and not self._overtake(tail):
                 return False

@@ -106,7 +106,7 @@ class Broadcast(Generic[T]):
             chosen = self.choose(item, asked)
             if self.ending is not None:  # a predicate ended the channel
                 raise trio.ClosedResourceError
-        if not self.put(item, chosen):
+        if not (self.put(item, chosen) if chosen or self.receiving or self.counting else self.ring.append(item)):
             return False
         if self.sinks:
             for sink in self.sinks.pop(id_of(item), ()):  # as deliver, without the call

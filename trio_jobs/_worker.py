@@ -89,7 +89,7 @@ class WorkerPool:
         self._stopped = trio.Event()
         self._nursery: trio.Nursery | None = None
         self._context: Context
-        self._pass = 0
+        self.current_pass = 0  # scheduler passes in which some worker ran, counted
         self._left = BUDGET
         self._spent = 0.0
 
@@ -139,21 +139,22 @@ class WorkerPool:
     @enable_ki_protection
     def start(self, worker: Worker, now: float) -> Request[Any] | None:
         """Give ``worker`` the next request that may start; None if there is none."""
-        running = self.running
+        running, room = self.running, self._room
         while True:
-            request = self._buffer.take(now)
+            # as buffer.take where nobody waits to send, without the call
+            request = self._buffer.take(now) if self._buffer.sending else room.take(now)
             if request is None:
-                if self._room.timed:
+                if room.timed:
                     self._owner.nothing_may_start()
                 return None
             self.ledger.claimed += 1
             if self.on_taken is not None:
                 self.on_taken()
-            waited = now - self._room.accepted
+            waited = now - room.accepted
             request_id = request.id
             if request.deadline > now and request_id not in running and request_id not in self.publishing:
                 break
-            self._room.finished(request, now)
+            room.finished(request, now)
             self._owner.refuse(request, waited)
         running[request_id] = worker
         worker.request = request
@@ -161,7 +162,7 @@ class WorkerPool:
         worker.waited = waited
         current_run.set((worker, request))
         self.ticks += 1
-        if not self.on_its_way and (self.idle or self.workers < self._room.concurrency) and self._room.may_start:
+        if not self.on_its_way and room.size and (self.idle or self.workers < room.concurrency) and room.may_start:
             self.wake()
         return request
 
@@ -211,23 +212,23 @@ class WorkerPool:
             self._owner.all_done()
 
     async def be_idle(self) -> None:
-        """Wait to be sent for."""
+        """Wait to be sent for; whoever is sent for next begins a new scheduler pass."""
         task = current_task()
         idle = self.idle
         idle[task] = None
-        seen = self._pass
+        seen = self.current_pass
 
         def abort(_: RaiseCancelT) -> Abort:
             del idle[task]
             return Abort.SUCCEEDED
 
-        self.on_its_way = False
         await trio.lowlevel.wait_task_rescheduled(abort)
-        self._new_pass(seen)
+        self.arrived(seen)
 
-    def arrived(self) -> None:
-        """The worker that was on its way is there."""
+    def arrived(self, seen: int) -> None:
+        """The worker that was sent for in the pass ``seen`` is there."""
         self.on_its_way = False
+        self._new_pass(seen)
 
     # --- fairness
 
@@ -238,16 +239,19 @@ class WorkerPool:
         return self._left <= 0 or self._spent > SLICE
 
     async def let_others_run(self) -> None:
-        """Give every other task its turn."""
-        seen = self._pass
+        """Give every other task its turn; if a worker is on its way, that one goes on with the work."""
+        if self.on_its_way:
+            await self.be_idle()
+            return
+        seen = self.current_pass
         await trio.lowlevel.checkpoint()
         self._new_pass(seen)
 
     def _new_pass(self, seen: int) -> None:
         """The first worker that runs in a new scheduler pass renews the budget for all."""
         self.ticks += 1
-        if self._pass == seen:
-            self._pass = seen + 1
+        if self.current_pass == seen:
+            self.current_pass = seen + 1
             self._left, self._spent = BUDGET, 0.0
 
     # --- cancelling
@@ -273,10 +277,14 @@ class WorkerPool:
 class Worker:
     """One task that runs one request after another, each as if in a cancel scope and a context of its own."""
 
-    __slots__ = ("_clean", "_gone", "_pool", "calls", "reason", "request", "scope", "shields", "started", "waited")
+    __slots__ = (
+        *("_clean", "_gone", "_pool", "_sent_in"),
+        *("calls", "reason", "request", "scope", "shields", "started", "waited"),
+    )
 
     def __init__(self, pool: WorkerPool) -> None:
         self._pool = pool
+        self._sent_in = pool.current_pass
         self._gone: trio.Event | None = None
         self._clean: dict[Any, object] = {}
         self.request: Request[Any] | None = None
@@ -290,7 +298,7 @@ class Worker:
     async def work(self) -> None:
         """Run requests until there is no more use for this worker."""
         pool = self._pool
-        pool.arrived()
+        pool.arrived(self._sent_in)
         self._clean = dict(copy_context().items())
         self._clean.pop(current_run, None)
         try:
@@ -315,7 +323,6 @@ class Worker:
                     if pool.stopping:
                         return False
                     await pool.be_idle()
-                    pool.arrived()
                     now = pool.current_time()
                     continue
                 tick = pool.ticks
@@ -400,6 +407,8 @@ class Worker:
         clean = self._clean
         if len(context) != len(clean) + 1:
             return True
+        if not clean:
+            return False
         for variable, value in context.items():
             if variable is not current_run and clean.get(variable, _MISSING) is not value:
                 return True
