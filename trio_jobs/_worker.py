@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context, copy_context
 from math import inf
+from operator import is_
 from typing import Any, Protocol
 
 import trio
@@ -28,8 +29,6 @@ from ._single_error import is_group
 
 BUDGET = 32  # jobs a scheduler pass that do not yield, all workers together: above 16 nothing is gained (docs/figures)
 SLICE = 100e-6  # seconds of Trio's clock they may take together; in virtual time none pass, so only the budget counts
-
-_MISSING = object()
 
 
 class Owner(Protocol):
@@ -179,8 +178,9 @@ class WorkerPool:
         if rest is not None:
             self.publishing[request.id] = request
             return self._finish_slowly(request, rest)
-        self._room.finished(request, now)
-        if self.closing:
+        room = self._room
+        room.finished(request, now)
+        if self.closing and (room.paused or not room.size):  # else another follows at once
             self.tell_if_done()
         return None
 
@@ -286,7 +286,7 @@ class Worker:
         self._pool = pool
         self._sent_in = pool.current_pass
         self._gone: trio.Event | None = None
-        self._clean: dict[Any, object] = {}
+        self._clean: list[object] = []
         self.request: Request[Any] | None = None
         self.reason: AbortReason | None = None
         self.scope = trio.CancelScope()
@@ -299,8 +299,8 @@ class Worker:
         """Run requests until there is no more use for this worker."""
         pool = self._pool
         pool.arrived(self._sent_in)
-        self._clean = dict(copy_context().items())
-        self._clean.pop(current_run, None)
+        current_run.set(None)
+        self._clean = list(copy_context().values())
         try:
             while await self._work_in_one_scope():
                 pass
@@ -403,16 +403,9 @@ class Worker:
 
     def _context_changed(self) -> bool:
         """Whether a job left a context variable other than it found it; anything that is not the same object counts."""
-        context = copy_context()
-        clean = self._clean
-        if len(context) != len(clean) + 1:
-            return True
-        if not clean:
-            return False
-        for variable, value in context.items():
-            if variable is not current_run and clean.get(variable, _MISSING) is not value:
-                return True
-        return False
+        current_run.set(None)
+        context, clean = copy_context(), self._clean  # with the same variables they have the same order
+        return len(context) != len(clean) or not all(map(is_, context.values(), clean))
 
     # --- for those who look at a running job from outside
 
