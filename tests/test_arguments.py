@@ -69,3 +69,9 @@ def test_negative_seconds_and_nan_are_refused(seconds: float) -> None:
     """A length of time is at least none at all."""
     with pytest.raises(ValueError, match=f"^grace must be at least 0 seconds, got {seconds}$"):
         check_seconds("grace", seconds)
+
+
+def test_seconds_that_no_float_holds_are_refused() -> None:
+    """An int has no bound of its own."""
+    with pytest.raises(ValueError, match=r"^grace must be at most 1e308 seconds, or math.inf, got a larger int$"):
+        check_seconds("grace", 10**400)

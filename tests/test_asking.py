@@ -193,6 +193,28 @@ async def test_wrong_options_of_a_call_are_refused(
         assert processor.statistics().claimed == 0
 
 
+async def test_work_can_be_given_an_id_by_which_it_is_known_everywhere() -> None:
+    """Its responses have it, and so does what cancels it."""
+    async with open_processor(double) as processor:
+        with processor.subscribe(ids=["invoice-7", "invoice-8"]) as responses:
+            await processor.call(1, id="invoice-7")
+            submission = await processor.submit(2, id="invoice-8")
+            response = await submission.wait()
+            ids = [one.id for one in await responses.receive_many()]
+
+    assert (submission.id, response.id) == ("invoice-8", "invoice-8")
+    assert ids == ["invoice-7", "invoice-8"]
+
+
+async def test_a_whole_request_in_place_of_a_body_is_refused() -> None:
+    """It would be wrapped in another, and the job would be given the Request."""
+    async with open_processor(double) as processor:
+        with pytest.raises(TypeError, match="give its body, and its id, key, priority and headers as options"):
+            await processor.call(Request(1))  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="take whole Requests"):
+            await processor.submit(Request(1))  # type: ignore[arg-type]
+
+
 async def test_an_aborted_call_says_by_whom() -> None:
     """An operator's cancel is no failure of the job."""
     async with trio.open_nursery() as nursery, open_processor(hang) as processor:

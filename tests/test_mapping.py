@@ -10,9 +10,14 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from trio_jobs import (
+    Aborted,
+    AbortReason,
     Failed,
+    JobFailed,
+    Overflow,
     ProcessorStopped,
     Request,
+    Response,
     Succeeded,
     job,
     open_processor,
@@ -127,6 +132,88 @@ async def test_a_map_over_a_processor_that_stops_says_so() -> None:
                     got.append(response.unwrap())
 
     assert got == [0, 1, 2]
+
+
+@job
+async def sleep_one_second(request: int) -> int:
+    await trio.sleep(1)
+    return request
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+async def test_a_map_over_a_processor_that_drains_still_gives_what_was_running(
+    ordered: bool, autojump_clock: object
+) -> None:
+    """The grace is for those jobs to end; their answers come before the error."""
+    got: list[int] = []
+    async with open_processor(sleep_one_second, concurrency=3) as processor, trio.open_nursery() as nursery:
+        with pytest.raises(ProcessorStopped):
+            async with processor.map(range(10), max_in_flight=4, ordered=ordered) as responses:
+                await wait_all_tasks_blocked()
+                nursery.start_soon(processor.drain, 5)
+                async for response in responses:
+                    got.append(response.unwrap())
+
+    assert sorted(got) == [0, 1, 2]
+
+
+async def test_an_ordered_map_gives_what_comes_after_an_answer_that_will_not_come(autojump_clock: object) -> None:
+    """Only the one that was interrupted is missing."""
+    got: list[float] = []
+    async with open_processor(sleep_for, concurrency=3) as processor, trio.open_nursery() as nursery:
+        with pytest.raises(ProcessorStopped):
+            async with processor.map([1.0, 100.0, 2.0], ordered=True) as responses:
+                await wait_all_tasks_blocked()
+                nursery.start_soon(processor.drain, 5)
+                async for response in responses:
+                    got.append(response.unwrap())
+
+    assert got == [1, 2]
+
+
+async def test_a_time_limit_of_a_map_holds_for_whole_requests_too(autojump_clock: object) -> None:
+    """Unless they have an earlier deadline of their own."""
+    bodies = [Request(None, id="limited"), Request(None, id="own", deadline=trio.current_time() + 1)]
+    times: dict[str, float] = {}
+    start = trio.current_time()
+    async with open_processor(hang) as processor, processor.map(bodies, time_limit=5) as responses:
+        async for response in responses:
+            assert isinstance(response, Aborted)
+            assert response.reason is AbortReason.DEADLINE
+            times[response.id] = trio.current_time() - start
+
+    assert times == {"own": 1, "limited": 5}
+
+
+async def abort_reason_of_the_rest(leave_by: type[Exception]) -> AbortReason:
+    """Why the second of two is aborted where the answer to the first raises, or something else does."""
+
+    @job
+    async def fail_or_hang(request: str) -> None:
+        if request == "fail":
+            raise ValueError(request)
+        await trio.sleep_forever()
+
+    async with open_processor(fail_or_hang) as processor:
+        with processor.subscribe(overflow=Overflow.DROP_OLDEST) as everything:
+            with pytest.raises(leave_by):
+                async with processor.map(["fail", "hang"]) as responses:
+                    first: Response[None] = await responses.receive()
+                    await wait_all_tasks_blocked()
+                    if leave_by is not JobFailed:
+                        raise leave_by
+                    first.unwrap()
+            _, aborted = await everything.receive_many()
+    assert isinstance(aborted, Aborted)
+    return aborted.reason
+
+
+async def test_a_failure_that_ends_a_map_aborts_the_rest_as_its_siblings() -> None:
+    """Who reads the log sees that they fell with another; any other error is the caller's affair."""
+    with_failure = await abort_reason_of_the_rest(JobFailed)
+    with_other = await abort_reason_of_the_rest(LookupError)
+
+    assert (with_failure, with_other) == (AbortReason.SIBLING, AbortReason.CALLER)
 
 
 async def test_failures_in_a_map_are_responses_like_any_other() -> None:

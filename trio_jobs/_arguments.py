@@ -27,6 +27,10 @@ def check_seconds(name: str, seconds: object) -> float:
     """Raise unless ``seconds`` is a number, not NaN and not negative; return it."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(f"{name} must be a number of seconds, got {seconds!r}")
-    if isnan(seconds) or seconds < 0:
+    try:
+        number = float(seconds)
+    except OverflowError:
+        raise ValueError(f"{name} must be at most 1e308 seconds, or math.inf, got a larger int") from None
+    if isnan(number) or number < 0:
         raise ValueError(f"{name} must be at least 0 seconds, got {seconds!r}")
-    return seconds
+    return number

@@ -54,6 +54,8 @@ class Responses(Protocol[ResponseT_co]):
 class CallOptions(TypedDict, total=False):
     """What a request can be told, besides its body."""
 
+    id: str
+    """Names it and its answer, and must be unique; by default a new one."""
     key: str | None
     """What it is about, for gates that look at keys."""
     priority: int
@@ -67,6 +69,7 @@ class CallOptions(TypedDict, total=False):
 def new_request(
     body: RequestT,
     *,
+    id: str | None = None,
     key: str | None = None,
     priority: int = 0,
     time_limit: float = inf,
@@ -76,19 +79,26 @@ def new_request(
     """The request for ``body``: with the earliest of all deadlines there are here, and the run that it is part of."""
     if unknown:
         raise TypeError(
-            f"a request has no option {next(iter(unknown))!r}, only key, priority, time_limit and headers; "
+            f"a request has no option {next(iter(unknown))!r}, only id, key, priority, time_limit and headers; "
             "for a limit on the waiting alone put trio.fail_after(...) around it"
         )
+    if isinstance(body, Request):
+        raise TypeError(
+            f"the Request is made here: give its body, and its id, key, priority and headers as options, got {body!r}; "
+            "map(...) and request_sender() take whole Requests"
+        )
+    if id is None:
+        id = randomness_in_force.get().new_id()
     deadline = trio.current_effective_deadline()
     if time_limit != inf:
         deadline = min(deadline, trio.current_time() + check_seconds("time_limit", time_limit))
     runner = running()
     parent = None if runner is None else runner.request
     if parent is None:
-        new_id = randomness_in_force.get().new_id()
-        return Request(body, id=new_id, key=key, priority=priority, deadline=deadline, headers=headers)
+        return Request(body, id=id, key=key, priority=priority, deadline=deadline, headers=headers)
     return Request(
         body,
+        id=id,
         key=key,
         priority=priority,
         deadline=min(deadline, parent.deadline),
@@ -329,12 +339,12 @@ class Asking(Generic[RequestT, ResponseT]):
         """It does not wait for that any more."""
         runner.calls.pop(request.id, None)
 
-    def cancel(self, request: Request[Any], since: float) -> bool:
+    def cancel(self, request: Request[Any], since: float, reason: AbortReason = AbortReason.CALLER) -> bool:
         """Abort what was sent at ``since``; whether its job still runs here, so that an answer will come."""
         if self._buffer is None:
             return False
         late = request.deadline <= trio.current_time()
-        return self._buffer.cancel(request, AbortReason.DEADLINE if late else AbortReason.CALLER, since)
+        return self._buffer.cancel(request, AbortReason.DEADLINE if late else reason, since)
 
     def subscribe_to_progress(self, request_id: str) -> BroadcastReceiver[Any]:
         """Receive what is reported for one request, and then its response."""

@@ -11,10 +11,10 @@ import trio
 
 from ._arguments import check_int, check_seconds
 from ._asking import Asking, CallOptions, Responses, new_request
-from ._errors import JobFailed
+from ._errors import JobAborted, JobFailed, JobTooSlow
 from ._hidden_nursery import open_hidden_nursery
 from ._mapping import Mapping
-from ._message import Aborted, Failed, Request, Response
+from ._message import Aborted, AbortReason, Failed, Request, Response
 from ._submission import Submission
 
 RequestT = TypeVar("RequestT")
@@ -41,7 +41,7 @@ class Client(Generic[RequestT, ResponseT]):
 
         Args:
             body: What the job is given.
-            options: ``key``, ``priority``, ``time_limit`` and ``headers``, see `CallOptions`.
+            options: ``id``, ``key``, ``priority``, ``time_limit`` and ``headers``, see `CallOptions`.
 
         Raises:
             JobFailed: The job raised; if it ran in this process, that is the ``__cause__``.
@@ -98,14 +98,15 @@ class Client(Generic[RequestT, ResponseT]):
         """Have the job run for each of ``bodies``; the block is given a channel of their responses.
 
         Responses come as they are completed, or with ``ordered`` in the order of ``bodies``. Bodies are taken from the
-        iterable no faster than answers are received, so it may be endless. A Request among them is sent as it is.
-        Leaving the block early cancels what is not answered, and waits until that is gone.
+        iterable no faster than answers are received, so it may be endless. A Request among them is sent as it is: give
+        it the id by which you will know its response. Leaving the block early cancels what is not answered, and waits
+        until that is gone; if an unwrapped response was what ended it, the reason is `AbortReason.SIBLING`.
 
         Args:
             bodies: What the job is given, one after another.
             max_in_flight: How many may be sent and not yet received from the channel; 64 by default.
             ordered: Whether to keep the order of ``bodies``; one slow job then holds up all behind it.
-            time_limit: Seconds for each, counted from when it is sent.
+            time_limit: Seconds for each, counted from when it is sent; a Request may have an earlier deadline.
 
         Raises:
             ProcessorStopped: From the channel, when the processor is gone.
@@ -117,13 +118,17 @@ class Client(Generic[RequestT, ResponseT]):
             raise TypeError(f"bodies must be an iterable or an async iterable, got {bodies!r}")
         mapping: Mapping[RequestT, ResponseT] = Mapping(self._asking, limit, in_order=ordered)
         options: CallOptions = {} if time_limit == inf else {"time_limit": time_limit}
+        reason = AbortReason.CALLER
         try:
             async with open_hidden_nursery() as nursery:
                 nursery.start_soon(mapping.feed, bodies, options)
                 yield mapping
                 nursery.cancel_scope.cancel(reason="the block that maps has ended")
+        except (JobFailed, JobTooSlow, JobAborted):
+            reason = AbortReason.SIBLING
+            raise
         finally:  # when nothing is being sent any more
-            await mapping.cancel_rest()
+            await mapping.cancel_rest(reason)
 
     def raise_unread(self) -> None:
         """Raise the failures of submitted work that nobody looked at."""
@@ -178,7 +183,7 @@ async def send_receive(
         sender: Where requests go.
         responses: Where answers can be had; anything with ``subscribe(ids=...)``, never an open receiver.
         body: What the job is given.
-        options: ``key``, ``priority``, ``time_limit`` and ``headers``, see `CallOptions`.
+        options: ``id``, ``key``, ``priority``, ``time_limit`` and ``headers``, see `CallOptions`.
     """
     return await Client(_checked(sender), _checked_responses(responses)).call(body, **options)
 

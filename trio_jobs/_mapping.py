@@ -6,14 +6,15 @@ from collections.abc import AsyncIterable, Iterable
 from contextlib import suppress
 from itertools import count
 from math import inf
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
+import attrs
 import trio
 
 from ._asking import Asking, CallOptions, new_request, stopped
 from ._current_run import running
 from ._errors import ProcessorStopped
-from ._message import Request, Response
+from ._message import AbortReason, Request, Response
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -92,8 +93,7 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
 
     async def _send(self, body: Any, options: CallOptions) -> None:
         await self._slots.acquire()
-        whole = isinstance(body, Request)
-        request = cast("Request[Any]", body) if whole else new_request(body, **options)
+        request = self._request_for(body, options)
         if self._runner is not None:
             self._asking.begin_waiting(self._runner, request)
         one = _Mapped(self, self._places(), request)
@@ -106,6 +106,13 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
         except BaseException:
             self._close(one)
             raise
+
+    def _request_for(self, body: Any, options: CallOptions) -> Request[Any]:
+        if not isinstance(body, Request):
+            return new_request(body, **options)
+        request: Request[Any] = body
+        deadline = trio.current_time() + options.get("time_limit", inf)
+        return request if deadline >= request.deadline else attrs.evolve(request, deadline=deadline)
 
     def _close(self, one: _Mapped) -> None:
         """It needs no more waiting for."""
@@ -130,23 +137,25 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
             self._put.send_nowait(response)
 
     def ended(self, one: _Mapped, error: BaseException | None) -> None:
-        """It will not come: those after it neither."""
+        """It will not come, and nothing more can be sent; what was sent before may still come."""
         self._close(one)
         self._error = error or ProcessorStopped("the channel of responses ended before all answers had come")
-        self._put.close()
         self._close_if_done()
 
     def _close_if_done(self) -> None:
-        if not self._open:
-            self._nothing_open.set()
-            if self._fed:
-                self._put.close()
+        if self._open:
+            return
+        self._nothing_open.set()
+        if self._fed or self._error is not None:
+            for place in sorted(self._early):  # behind one that will not come
+                self._deliver(self._early.pop(place))
+            self._put.close()
 
-    async def cancel_rest(self) -> None:
+    async def cancel_rest(self, reason: AbortReason) -> None:
         """Abort what is not answered, and wait until that is gone."""
         self._out.close()
         for one in list(self._open.values()):
-            if one.place in self._open and not self._asking.cancel(one.request, one.since):
+            if one.place in self._open and not self._asking.cancel(one.request, one.since, reason):
                 self._close(one)
         with trio.CancelScope(shield=True):
             while self._open:

@@ -87,7 +87,7 @@ class RequestBuffer(Generic[RequestT]):
         """Accept ``request`` and return the time; `trio.WouldBlock` if it has to wait, an error if nobody takes it."""
         if self._refusal is not None and (error := self._refusal()) is not None:
             raise error
-        if self.sending or self.room.size >= self.max_buffer_size and not self.receiving:
+        if self.sending or (self.room.size >= self.max_buffer_size and not self.receiving):
             raise trio.WouldBlock
         now = self.current_time()
         if self.receiving:
