@@ -110,7 +110,7 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
     def _request_for(self, body: Any, options: CallOptions) -> Request[Any]:
         if not isinstance(body, Request):
             return new_request(body, **options)
-        request: Request[Any] = body
+        request: Request[Any] = body  # pyright: ignore[reportUnknownVariableType]  # of whatever it is
         deadline = trio.current_time() + options.get("time_limit", inf)
         return request if deadline >= request.deadline else attrs.evolve(request, deadline=deadline)
 
