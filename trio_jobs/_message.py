@@ -4,13 +4,14 @@ receive."""
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import inf, isnan
-from types import MappingProxyType, new_class
+from types import MappingProxyType
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 import attrs
 
+from ._draft import draft_of
 from ._error_info import ErrorInfo
 from ._errors import JobAborted, JobFailed, JobTooSlow
 from ._randomness import randomness_in_force
@@ -31,14 +32,8 @@ def new_id() -> str:
 
 
 # Each request is two messages, so making them is a good part of what a queued request costs. Hence the __init__ of
-# Request by hand: one test for all fields, and slots filled without looking each up by its name. And hence the quick_
-# functions for what is made in here: a draft, filled as any object is, becomes the message by being told so.
-
-
-def _draft_of(cls: type[Any]) -> Callable[[], Any]:
-    """A class with the slots of ``cls`` and without its being frozen; its instances may become ones of ``cls``."""
-    bases = getattr(cls, "__orig_bases__", cls.__bases__)
-    return new_class(f"{cls.__name__}Draft", bases, exec_body=lambda body: body.update(__slots__=cls.__slots__))
+# Request by hand, one test for all fields and slots filled without looking each up by its name; and hence the quick_
+# functions for what is made in here.
 
 
 @attrs.frozen(weakref_slot=False)
@@ -137,7 +132,7 @@ class Request(Generic[RequestT_co]):
     _set_root_id,
     _set_headers,
 ) = [getattr(Request, field.name).__set__ for field in attrs.fields(Request)]
-_RequestDraft = _draft_of(Request)
+_RequestDraft = draft_of(Request)
 
 
 def quick_request(
@@ -227,7 +222,7 @@ class Succeeded(Generic[ResponseT_co]):
         return self.value
 
 
-_SuccessDraft = _draft_of(Succeeded)
+_SuccessDraft = draft_of(Succeeded)
 
 
 def quick_success(value: ResponseT, id: str, attempt: int, waited: float, ran: float) -> Succeeded[ResponseT]:
@@ -268,10 +263,10 @@ class Failed:
         Raises:
             JobFailed: The job's doing.
         """
-        raise JobFailed(self.error, request_id=self.id)
+        raise JobFailed(self.error, self.id)
 
 
-_FailureDraft = _draft_of(Failed)
+_FailureDraft = draft_of(Failed)
 
 
 def quick_failure(error: ErrorInfo, id: str, attempt: int, waited: float, ran: float) -> Failed:
