@@ -13,7 +13,20 @@ import pytest
 import trio
 
 from trio_jobs import ErrorInfo
-from trio_jobs._error_info import MAX_FRAMES, MAX_RELATED, FrameInfo, _outermost_and_innermost, shorten
+from trio_jobs._error_info import (
+    FEW_FRAMES,
+    FRAMES_KEPT,
+    MAX_FRAMES,
+    MAX_NAME,
+    MAX_RELATED,
+    MAX_TEXT,
+    FrameInfo,
+    _Describing,
+    _frame,
+    _frames_of,
+    _outermost_and_innermost,
+    shorten,
+)
 
 MOST_BYTES = 64 * 1024
 
@@ -413,15 +426,13 @@ def nested(depth: int) -> Exception:
     return error
 
 
-def with_long_names() -> BaseException:
-    name = "\N{DESERET SMALL LETTER LONG I}" * 50_000  # four bytes each
+def with_long_names(length: int = 50_000, depth: int = 100, message: str = "x") -> BaseException:
+    name = "\N{DESERET SMALL LETTER LONG I}" * length  # four bytes each
     namespace: dict[str, Any] = {}
-    exec(
-        compile(f"def {name}(depth):\n if depth: {name}(depth - 1)\n raise ValueError('x')", name, "exec"),
-        namespace,
-    )
+    source = f"def {name}(depth, message):\n if depth: {name}(depth - 1, message)\n raise ValueError(message)"
+    exec(compile(source, name, "exec"), namespace)
     with pytest.raises(ValueError, match="x") as caught:
-        namespace[name](100)
+        namespace[name](depth, message)
     return caught.value
 
 
@@ -469,6 +480,7 @@ NASTY: dict[str, Callable[[], BaseException]] = {
     "a class with a name of 1 MB": lambda: type("N" * 1_000_000, (Exception,), {})("x"),
     "functions and files with names of 50 kB": with_long_names,
     "the same, and large notes": with_long_names_and_notes,
+    "few frames with long names, and a long text": lambda: with_long_names(50_000, FEW_FRAMES - 3, "x" * MAX_TEXT),
     "no Exception": lambda: GeneratorExit("x"),
     "a nasty cause": lambda: with_cause(RaisingAttributes()),
     "nasty members": lambda: ExceptionGroup("g", [RaisingStr(), OddModule(), ValueError("\udc80" * 5_000)]),
@@ -519,6 +531,34 @@ def test_a_keyboard_interrupt_is_not_swallowed() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         ErrorInfo.from_exception(Interrupted())
+
+
+@pytest.mark.parametrize("error", [ValueError(), KeyError("x"), Mine("x" * MAX_TEXT), ValueError("x" * (MAX_TEXT + 1))])
+@pytest.mark.parametrize("depth", [0, FEW_FRAMES - 1, FEW_FRAMES])
+def test_the_usual_error_is_described_as_any_other(error: BaseException, depth: int) -> None:
+    """Only quicker."""
+
+    def fail(depth: int) -> None:
+        if depth:
+            fail(depth - 1)
+        raise error
+
+    error.__traceback__ = None
+    with pytest.raises(type(error)):
+        fail(depth)
+    usual = ErrorInfo.from_exception(error)
+
+    assert usual == _Describing().describe(error, str(error), _frames_of(error.__traceback__))
+    assert len(usual.frames) == depth + 2
+
+
+def test_what_is_kept_of_a_traceback_for_the_next_one_is_small() -> None:
+    """So many lines of code, and none that has a long name."""
+    _frame.cache_clear()
+    ErrorInfo.from_exception(with_long_names(MAX_NAME, depth=3))
+
+    assert _frame.cache_info().currsize == 1  # that of this file
+    assert _frame.cache_info().maxsize == FRAMES_KEPT
 
 
 def test_what_comes_first_gets_most_of_the_room() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import pickle
 from math import inf, nan
 from typing import Any
@@ -23,7 +25,15 @@ from trio_jobs import (
     Response,
     Succeeded,
 )
-from trio_jobs._message import NO_HEADERS, Interrupted, InterruptReason, check_deadline
+from trio_jobs._message import (
+    NO_HEADERS,
+    Interrupted,
+    InterruptReason,
+    check_deadline,
+    quick_failure,
+    quick_request,
+    quick_success,
+)
 
 GONE = ErrorInfo("OSError", "gone")
 
@@ -127,6 +137,120 @@ def test_a_wrong_field_is_refused(options: dict[str, Any], error: type[Exception
     assert str(caught.value) == message
 
 
+class Text(str):
+    """A text of somebody's own."""
+
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("name", ["key", "parent_id", "root_id"])
+def test_a_text_of_a_class_of_its_own_is_one(name: str) -> None:
+    """Except for ids, by which answers are found."""
+    options: dict[str, Any] = {name: Text("x")}
+
+    assert getattr(Request("body", **options), name) == "x"
+    with pytest.raises(TypeError, match="id must be a str with at least one character, got 'x'"):
+        Request("body", id=Text("x"))
+
+
+def test_its_parameters_are_its_fields() -> None:
+    """In their order, and none of them hides behind ``**``."""
+    parameters = inspect.signature(Request).parameters
+
+    assert list(parameters) == [field.name for field in attrs.fields(Request)]
+    assert [parameter.kind for parameter in parameters.values()].count(inspect.Parameter.KEYWORD_ONLY) == 8
+    assert all(parameters[field.name].annotation == field.type for field in attrs.fields(Request))
+    assert {name: parameter.default for name, parameter in parameters.items() if name not in ("body", "id")} == {
+        field.name: field.default for field in attrs.fields(Request) if field.name not in ("body", "id")
+    }
+
+
+def test_a_request_can_be_copied_and_pickled() -> None:
+    """It is the same then, and as well guarded."""
+    request = Request("body", key="k", headers={"trace": "1"})
+    for again in (copy.copy(request), copy.deepcopy(request), pickle.loads(pickle.dumps(request))):
+        assert again == request
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            again.key = "other"  # type: ignore[misc]  # the mistake
+
+
+@attrs.frozen
+class Located(Request[str]):
+    """A request with a field more."""
+
+    place: str = attrs.field(default="here", kw_only=True)
+
+
+class Plain(Request[str]):
+    """A request with methods more, or an ``__init__`` of its own."""
+
+    def __init__(self, body: str, priority: int) -> None:
+        super().__init__(body, priority=priority)
+
+
+class Keyed(Request[str]):
+    """A request that checks more."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.key is None:
+            raise TypeError("it needs a key")
+
+
+def test_a_subclass_may_check_more() -> None:
+    """As attrs says how."""
+    assert Keyed("body", key="k").key == "k"
+    with pytest.raises(TypeError, match="it needs a key"):
+        Keyed("body")
+
+
+def test_a_request_can_be_subclassed() -> None:
+    """With further fields, and with an ``__init__`` of its own."""
+    located, plain = Located("body", place="there"), Plain("body", 3)
+
+    assert (located.body, located.place, located.attempt) == ("body", "there", 1)
+    assert (plain.body, plain.priority, plain.attempt) == ("body", 3, 1)
+    assert located.id != plain.id
+
+
+@pytest.mark.parametrize("make", [lambda: Located("body", priority=True), lambda: Plain("body", True)])
+def test_a_wrong_field_of_a_subclass_is_refused(make: Any) -> None:
+    """As if it were none."""
+    with pytest.raises(TypeError, match="priority must be an int, got True"):
+        make()
+
+
+def test_a_request_that_is_made_quickly_is_as_any_other() -> None:
+    """But for how it was made."""
+    headers = {"trace": "1"}
+    request = quick_request("body", "k", 3, 4.5, "p", "r", headers)
+    usual = Request(
+        "body", id=request.id, key="k", priority=3, deadline=4.5, parent_id="p", root_id="r", headers=headers
+    )
+
+    assert request == usual
+    assert type(request) is Request
+    assert repr(request) == repr(usual)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        request.body = "other"  # type: ignore[misc]  # the mistake
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"key": 3}, "key must be a str or None, got 3"),
+        ({"priority": True}, "priority must be an int, got True"),
+        ({"headers": {"a": 1}}, "headers must be a mapping of str to str, got 'a': 1"),
+    ],
+)
+def test_what_users_give_is_looked_at_however_quickly_a_request_is_made(options: dict[str, Any], message: str) -> None:
+    """The error is the same."""
+    rest: dict[str, Any] = {"key": None, "priority": 0, "headers": NO_HEADERS, **options}
+    with pytest.raises(TypeError) as caught:
+        quick_request("body", deadline=inf, parent_id=None, root_id=None, **rest)
+
+    assert str(caught.value) == message
+
+
 def test_a_deadline_may_be_any_time() -> None:
     """Past or future, or never."""
     for deadline in (-1, 0, 2.5, inf):
@@ -178,6 +302,22 @@ def test_messages_are_data(message: object) -> None:
 
     assert again == message
     assert len({again, message}) == 1
+
+
+@pytest.mark.parametrize(
+    ("quick", "usual"),
+    [
+        (quick_success(3, "r", 2, 0.5, 1.5), Succeeded(3, id="r", attempt=2, waited=0.5, ran=1.5)),
+        (quick_failure(GONE, "r", 2, 0.5, 1.5), Failed(GONE, id="r", attempt=2, waited=0.5, ran=1.5)),
+    ],
+)
+def test_a_response_that_is_made_quickly_is_as_any_other(quick: Any, usual: Response[int]) -> None:
+    """But for how it was made."""
+    assert quick == usual
+    assert type(quick) is type(usual)
+    assert repr(quick) == repr(usual)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        quick.id = "other"  # type: ignore[misc]  # the mistake
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Sequence
+from functools import lru_cache
 from types import TracebackType
 from typing import cast
 
 import attrs
 
+from ._draft import draft_of
 from ._single_error import is_group
 
 MAX_TEXT = 4_096  # characters of a message or a note
@@ -21,8 +23,11 @@ MAX_FRAMES = 40  # per exception: the outermost and the innermost half each
 MAX_RELATED = 16  # exceptions of one tree: causes, contexts and members of groups together
 MAX_BYTES = 48_000  # of all texts of one tree, in UTF-8; to say what was left out comes on top: below 64 KiB in all
 
+FEW_FRAMES = 12  # their names and that of a type, each of MAX_NAME characters, need not be counted beside a MAX_TEXT
+FRAMES_KEPT = 1_024  # lines of code in which something was raised lately
 
-@attrs.frozen
+
+@attrs.frozen(weakref_slot=False)
 class FrameInfo:
     """One line of a traceback."""
 
@@ -39,7 +44,7 @@ class FrameInfo:
         return f"{text}\n    {source}" if source else text
 
 
-@attrs.frozen
+@attrs.frozen(weakref_slot=False)
 class ErrorInfo:
     """An exception as data: what failed, with what words, where.
 
@@ -64,7 +69,10 @@ class ErrorInfo:
     def from_exception(cls, error: BaseException, *, notes: tuple[str, ...] = ()) -> ErrorInfo:
         """Describe ``error``; nothing that it says, raises or refers to can do harm."""
         try:
-            return _Describing().describe(error, notes)
+            text, frames = _text_of(error), _frames_of(error.__traceback__)
+            if not notes and _is_usual(error, text, frames):
+                return _usual_info(_type_name(type(error)), text, tuple(frames))
+            return _Describing().describe(error, text, frames, notes)
         except KeyboardInterrupt:  # meant for the program, not of the error's making
             raise
         except BaseException as broken:  # a job's exception may do anything, that must not fail the processor
@@ -95,6 +103,40 @@ class ErrorInfo:
         return lines
 
 
+def _is_usual(error: BaseException, text: str, frames: list[FrameInfo]) -> bool:
+    """Whether it is what almost every error is: alone, raised not deep down, with a short ASCII text.
+
+    Where no limit of its parts is reached, that of the whole is not either, so nothing need be counted.
+    """
+    return (
+        len(frames) <= FEW_FRAMES
+        and type(text) is str
+        and len(text) <= MAX_TEXT
+        and text.isascii()
+        and error.__cause__ is None
+        and (error.__context__ is None or error.__suppress_context__)
+        and not isinstance(error, BaseExceptionGroup)
+        and getattr(error, "__notes__", None) is None
+    )
+
+
+_ErrorInfoDraft = draft_of(ErrorInfo)
+
+
+def _usual_info(type_name: str, message: str, frames: tuple[FrameInfo, ...]) -> ErrorInfo:
+    """The same as `ErrorInfo`."""
+    draft = _ErrorInfoDraft()
+    draft.type_name = type_name
+    draft.message = message
+    draft.frames = frames
+    draft.notes = ()
+    draft.cause = None
+    draft.errors = ()
+    draft.__class__ = ErrorInfo
+    info: ErrorInfo = draft
+    return info
+
+
 class _Describing:
     """One walk over an exception's causes and members, with what it may still spend; what comes first gets most."""
 
@@ -102,7 +144,9 @@ class _Describing:
         self._seen: set[int] = set()
         self._bytes_left = MAX_BYTES
 
-    def describe(self, error: BaseException, notes: tuple[str, ...] = ()) -> ErrorInfo:
+    def describe(
+        self, error: BaseException, text: str, frames: list[FrameInfo], notes: tuple[str, ...] = ()
+    ) -> ErrorInfo:
         self._seen.add(id(error))
         cause = error.__cause__
         if cause is None and not error.__suppress_context__:
@@ -112,8 +156,8 @@ class _Describing:
             members = error.exceptions
         return ErrorInfo(
             type_name=self._spend(_type_name(type(error))),
-            message=self._spend(_text_of(error)),
-            frames=self._spend_on_frames(_frames_of(error.__traceback__)),
+            message=self._spend(text),
+            frames=self._spend_on_frames(frames),
             notes=tuple(map(self._spend, (*_notes_of(error), *notes))),
             cause=None if cause is None else self._related(cause),
             errors=tuple(info for member in members if (info := self._related(member)) is not None),
@@ -125,14 +169,16 @@ class _Describing:
         if len(self._seen) == MAX_RELATED:
             self._seen.add(id(error))
             return ErrorInfo(self._spend(_type_name(type(error))), "further causes and members were left out")
-        return self.describe(error)
+        return self.describe(error, _text_of(error), _frames_of(error.__traceback__))
 
     def _spend(self, text: str) -> str:
         """As much of ``text`` as there is left to spend."""
         kept = shorten(text)
-        if _size(kept) > self._bytes_left:
+        size = _size(kept)
+        if size > self._bytes_left:
             kept = shorten(text, min(MAX_TEXT, self._bytes_left // 6))  # no character takes more bytes
-        self._bytes_left = max(0, self._bytes_left - _size(kept))
+            size = _size(kept)
+        self._bytes_left = max(0, self._bytes_left - size)
         return kept
 
     def _spend_on_frames(self, frames: list[FrameInfo]) -> tuple[FrameInfo, ...]:
@@ -147,8 +193,8 @@ class _Describing:
 
 
 def _type_name(cls: type[BaseException]) -> str:
-    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    return shorten(name, MAX_NAME)
+    module, name = cls.__module__, cls.__qualname__
+    return shorten(name if module == "builtins" else f"{module}.{name}", MAX_NAME)
 
 
 def _text_of(error: BaseException) -> str:
@@ -172,6 +218,8 @@ def shorten(text: str, limit: int = MAX_TEXT) -> str:
 
     Lone surrogates are escaped: they could not be encoded by whoever writes the text somewhere.
     """
+    if type(text) is str and len(text) <= limit and text.isascii():
+        return text
     text = str.__str__(text)  # a plain one: an exception may have made it of a class of its own
     if len(text) > limit:
         text = f"{text[:limit]}… ({len(text) - limit} more characters)"
@@ -186,10 +234,19 @@ def _frames_of(traceback: TracebackType | None) -> list[FrameInfo]:
     frames: list[FrameInfo] = []
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        names = shorten(code.co_filename, MAX_NAME), shorten(code.co_qualname, MAX_NAME)
-        frames.append(FrameInfo(names[0], traceback.tb_lineno or 0, names[1]))
+        filename, function = code.co_filename, code.co_qualname
+        # What is kept for the next error must not be of any size.
+        make = _frame if len(filename) + len(function) <= MAX_NAME else _make_frame
+        frames.append(make(filename, traceback.tb_lineno or 0, function))
         traceback = traceback.tb_next
     return frames
+
+
+def _make_frame(filename: str, lineno: int, function: str) -> FrameInfo:
+    return FrameInfo(shorten(filename, MAX_NAME), lineno, shorten(function, MAX_NAME))
+
+
+_frame = lru_cache(maxsize=FRAMES_KEPT)(_make_frame)
 
 
 def _outermost_and_innermost(frames: list[FrameInfo], most: int) -> list[FrameInfo]:

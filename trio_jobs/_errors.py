@@ -21,7 +21,7 @@ class JobFailed(Exception):
     """
 
     def __init__(self, error: ErrorInfo, request_id: str) -> None:
-        super().__init__(error, request_id)
+        self.args = (error, request_id)  # what super().__init__ does, at once: one is made for each call that fails
         self.error = error
         self.request_id = request_id
 
