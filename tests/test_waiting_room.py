@@ -213,7 +213,7 @@ def test_what_is_given_back_with_a_delay_waits_for_its_time() -> None:
     assert take_all(room, now=3) == ["a", "c"]
 
 
-def test_delays_end_in_the_order_of_their_times() -> None:
+def test_delays_end_in_the_order_of_theirtimes() -> None:
     """Not in that in which they began."""
     room = WaitingRoom()
     for name, delay in {"a": 3, "b": 1, "c": 2}.items():
@@ -244,7 +244,7 @@ def test_what_waits_for_long_in_an_endless_stream_costs_no_memory() -> None:
         add(room, f"{700 + number}", now=700 + number)
         assert take(room, now=10_000) == f"{number}"
         assert room.accepted == number
-        assert len(room._line._times) <= 2 * 701 + 2
+        assert len(room._line.times) <= 2 * 701 + 2
 
     assert [one.accepted for one in room._everyone()] == [*range(5_000, 5_700)]
 
@@ -256,7 +256,7 @@ def test_a_small_line_is_not_trimmed_at_every_step() -> None:
         add(room, f"{number}")
         take(room)
 
-    assert len(room._line._times) == 512
+    assert len(room._line.times) == 512
 
 
 # -- Gates

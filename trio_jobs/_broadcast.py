@@ -185,10 +185,9 @@ class BroadcastSender(trio.abc.SendChannel[T]):
     @enable_ki_protection
     def _publish_nowait(self, item: T, cause: BaseException | None) -> None:
         """As `send_nowait`; sinks that watch the item's id are given ``cause`` as well."""
-        channel = self._channel
-        if self._closed or channel.ending is not None:
+        if self._closed:
             raise trio.ClosedResourceError
-        if not channel.offer(item, cause, {}):
+        if not self._channel.offer(item, cause, {}):
             raise trio.WouldBlock
 
     @enable_ki_protection

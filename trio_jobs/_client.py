@@ -14,7 +14,7 @@ from ._asking import Asking, CallOptions, Responses, new_request
 from ._errors import JobAborted, JobFailed, JobTooSlow
 from ._hidden_nursery import open_hidden_nursery
 from ._mapping import Mapping
-from ._message import Aborted, AbortReason, Failed, Request, Response
+from ._message import Aborted, AbortReason, Failed, Request, Response, Succeeded
 from ._submission import Submission
 
 RequestT = TypeVar("RequestT")
@@ -55,6 +55,8 @@ class Client(Generic[RequestT, ResponseT]):
             response, cause = await self._asking.ask(request)
         else:
             response, cause = await self._asking.ask_in_job(request)
+        if isinstance(response, Succeeded):
+            return response.value
         if isinstance(response, Aborted) and trio.current_effective_deadline() <= trio.current_time():
             await trio.lowlevel.checkpoint()  # the deadline was that of a scope around: it is for the scope to say so
         if cause is not None and isinstance(response, Failed):

@@ -95,6 +95,8 @@ class Broadcast(Generic[T]):
 
     def offer(self, item: T, cause: BaseException | None, asked: dict[Selection[T], bool]) -> bool:
         """Accept ``item`` unless somebody is in its way; whether it was accepted."""
+        if self.ending is not None:
+            raise trio.ClosedResourceError
         if self.dropped:
             self.reap()
         if self.sending:

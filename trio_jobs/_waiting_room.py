@@ -89,30 +89,30 @@ class _Line(deque[Request[Any]]):
     itself, since whether it is empty is asked for every request that starts.
     """
 
-    __slots__ = ("_gone", "_times", "accepted")
+    __slots__ = ("_gone", "accepted", "times")
 
     def __init__(self) -> None:
         super().__init__()
-        self._times = array("d")
+        self.times = array("d")
         self._gone = 0  # how many of the times at the beginning belong to requests that have left
         self.accepted = 0.0
 
     def waiting(self) -> Iterator[Waiting]:
-        return map(Waiting, self, islice(self._times, self._gone, None))
+        return map(Waiting, self, islice(self.times, self._gone, None))
 
     def put(self, request: Request[Any], accepted: float) -> None:
         """To its end."""
         self.append(request)
-        self._times.append(accepted)
+        self.times.append(accepted)
 
     def take(self) -> Request[Any]:
         """The first; when it was accepted is in ``accepted`` then."""
         request = self.popleft()
         gone = self._gone
-        self.accepted = self._times[gone]
+        self.accepted = self.times[gone]
         self._gone = gone = gone + 1
-        if gone > 512 and 2 * gone > len(self._times):
-            del self._times[:gone]
+        if gone > 512 and 2 * gone > len(self.times):
+            del self.times[:gone]
             self._gone = 0
         return request
 
@@ -216,7 +216,9 @@ class WaitingRoom:
             self._remember(request, now)
         else:
             self.size += 1
-        self._line.put(request, now)
+        line = self._line  # as line.put, without the call
+        line.append(request)
+        line.times.append(now)
 
     def give_back(self, request: Request[Any], now: float, delay: float = 0) -> None:
         """It was taken and not answered: it waits again, before those who came later, after ``delay`` seconds."""

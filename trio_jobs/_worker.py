@@ -138,10 +138,9 @@ class WorkerPool:
     @enable_ki_protection
     def start(self, worker: Worker, now: float) -> Request[Any] | None:
         """Give ``worker`` the next request that may start; None if there is none."""
-        running, room = self.running, self._room
-        while True:
-            # as buffer.take where nobody waits to send, without the call
-            request = self._buffer.take(now) if self._buffer.sending else room.take(now)
+        running, room, buffer = self.running, self._room, self._buffer
+        while room.size or buffer.sending:
+            request = buffer.take(now) if buffer.sending else room.take(now)  # the same, one call less
             if request is None:
                 if room.timed:
                     self._owner.nothing_may_start()
@@ -155,6 +154,8 @@ class WorkerPool:
                 break
             room.finished(request, now)
             self._owner.refuse(request, waited)
+        else:
+            return None
         running[request_id] = worker
         worker.request = request
         worker.started = now
