@@ -83,7 +83,7 @@ def test_text_is_utf8_whatever_the_locale(start: Start) -> None:
 @pytest.mark.parametrize("arguments", [["map", "jobs:double", "many.txt"], ["map", "jobs:double", "many.txt", "-q"]])
 def test_head_is_satisfied_with_one_line(arguments: list[str], start: Start, folder: Path) -> None:
     """What comes before it in the pipe ends quietly: no traceback, also not when Python ends; 141."""
-    (folder / "many.txt").write_text("x\n" * 100_000)
+    (folder / "many.txt").write_text("x\n" * 2_000)
     process = start(*arguments)
     first = stream(process.stdout).readline()
     stream(process.stdout).close()
@@ -377,10 +377,10 @@ sys.exit(code)
 def test_a_large_input_takes_no_more_memory_than_a_small_one(environment: dict[str, str], folder: Path) -> None:
     """Reading waits for what runs: a pipe into it fills up, and nothing gathers inside."""
     command = [sys.executable, "-c", MEASURED, "map", "jobs:double", "--from", "lines", "-q", "-o", "out.jsonl"]
-    line = b"x" * 1000 + b"\n"
+    line = b"x" * 10_000 + b"\n"
     small, large = (
         int(subprocess.run(command, cwd=folder, env=environment, input=text, capture_output=True, check=True).stderr)
-        for text in (line * 500, line * 10_000)
+        for text in (line * 50, line * 1_000)
     )
 
     assert large - small < 5_000_000
