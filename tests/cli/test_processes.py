@@ -40,10 +40,7 @@ def say(process: Popen[bytes], text: bytes) -> None:
 
 def wait_for(process: Popen[bytes], line: bytes) -> None:
     """Read its standard error until it has said this line."""
-    for said in stream(process.stderr):
-        if said.startswith(line):
-            return
-    raise AssertionError(f"it ended without {line!r}")
+    assert any(said.startswith(line) for said in stream(process.stderr)), f"it ended without {line!r}"
 
 
 def records(of: bytes) -> list[dict[str, Any]]:
