@@ -2,54 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from random import Random
 
-import attrs
 import pytest
 
 from trio_jobs._call_cycle import find_call_cycle
-from trio_jobs._memory import Caller, Consumer
-from trio_jobs._message import AbortReason, Request
+from trio_jobs._memory import Consumer
 
-
-@attrs.define(eq=False)
-class ScriptedJob:
-    """A job that holds a slot, and what it waits for."""
-
-    calls: dict[str, Consumer] = attrs.field(factory=dict[str, Consumer])
-
-
-@attrs.define(eq=False)
-class ScriptedProcessor:
-    """A processor with ``slots``, of which ``jobs`` hold some."""
-
-    name: str
-    slots: int = 1
-    jobs: dict[str, ScriptedJob] = attrs.field(factory=dict[str, ScriptedJob])
-    ended: set[str] = attrs.field(factory=set[str])
-    asked: int = 0
-
-    def run(self, request_id: str) -> ScriptedJob:
-        """Have a new job run for the request."""
-        return self.jobs.setdefault(request_id, ScriptedJob())
-
-    def slot_holders(self) -> Collection[Caller] | None:
-        self.asked += 1
-        return None if len(self.jobs) < self.slots else self.jobs.values()
-
-    def runner_of(self, request_id: str) -> Caller | None:
-        return self.jobs.get(request_id)
-
-    def has_ended(self, request_id: str) -> bool:
-        return request_id in self.ended
-
-    def request_arrived(self, request: Request[object], now: float) -> None:
-        raise NotImplementedError
-
-    def cancel_request(self, request: Request[object], reason: AbortReason, since: float) -> bool:
-        raise NotImplementedError
+from .scripted_processor import ScriptedJob, ScriptedProcessor
 
 
 def test_a_free_slot_is_no_cycle() -> None:
@@ -198,7 +160,7 @@ def test_a_busy_processor_costs_no_search() -> None:
     one.run("c")
 
     assert find_call_cycle(one) is None
-    assert two.asked == 0
+    assert two.times_looked_at == 0
 
 
 def test_many_calls_to_one_processor_look_at_its_slots_once() -> None:
@@ -209,7 +171,7 @@ def test_many_calls_to_one_processor_look_at_its_slots_once() -> None:
         there.run(f"there {number}").calls[f"to here {number}"] = here
 
     assert find_call_cycle(here) == ("here", "there", "here")
-    assert there.asked == 1
+    assert there.times_looked_at == 1
 
 
 # -- Against the definition

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -297,3 +298,17 @@ def test_a_cancelled_send_receive_leaves_no_subscription() -> None:
             await check_nothing_is_left(processor)
 
     assert sweep(scenario) > 2
+
+
+def test_a_scenario_that_fails_says_where_it_was_cancelled() -> None:
+    """Or nobody would find the place again."""
+
+    async def scenario(victim: Victim) -> None:
+        with victim:
+            await trio.lowlevel.checkpoint()
+        assert not victim.scope.cancelled_caught
+
+    with pytest.raises(AssertionError) as caught:
+        sweep(scenario)
+
+    assert caught.value.__notes__ == ["cancelled at step 0, parked=False"]

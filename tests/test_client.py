@@ -21,21 +21,7 @@ from trio_jobs import (
     open_processor,
 )
 
-
-@job
-async def sleep_for(seconds: float) -> float:
-    await trio.sleep(seconds)
-    return seconds
-
-
-@job
-async def fail(request: str) -> None:
-    raise ValueError(request)
-
-
-@job
-async def hang(request: object) -> None:
-    await trio.sleep_forever()
+from .simple_jobs import fail, hang, sleep_for
 
 
 async def test_a_time_limit_of_the_request_ends_in_too_slow_error(autojump_clock: object) -> None:

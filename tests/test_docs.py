@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,6 +24,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 EXAMPLES = DOCS / "examples"
 UPDATE = "UPDATE_EXAMPLES" in os.environ
 MEND = "UPDATE_EXAMPLES=1 python -m pytest tests/test_docs.py"
+Ran = subprocess.CompletedProcess[str]
 TIME_LIMIT = 60  # seconds; a program takes less than one, but a machine may be busy
 
 
@@ -47,7 +49,18 @@ def _names(folder: Path, pattern: str) -> list[str]:
 # --- running
 
 
-def run(file: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, name: str) -> Ran:
+    """Run a program with warnings as errors, or a file of tests by pytest as a user of trio-jobs has it set up."""
+    if not _is_test(name):
+        return _run_python(folder / name, "-W", "error")
+    settings = ("-o", "trio_mode=true", "-W", "error", "-p", "no:cacheprovider", f"--rootdir={folder}", "-q")
+    # Other plugins that happen to be installed here take longer to load than the tests do to run.
+    return _run_python(
+        folder / name, "-m", "pytest", "--disable-plugin-autoload", "-p", "pytest_trio.plugin", *settings
+    )
+
+
+def _run_python(file: Path, *options: str) -> Ran:
     """Run a Python file in its folder, as a reader would; nothing that measures these tests counts what it runs."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTEST_"))}
     spec = find_spec("trio_jobs")
@@ -67,9 +80,8 @@ def run(file: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def fault_of_program(copy: Path, examples: Path, name: str, *, update: bool = False) -> str | None:
-    """What is wrong with a program that runs in ``copy``, and lies in ``examples`` beside what it should print."""
-    ran = run(copy / name, "-W", "error")
+def fault_of_program(ran: Ran, examples: Path, name: str, *, update: bool = False) -> str | None:
+    """What is wrong with a program that ran so, and lies in ``examples`` beside what it should print."""
     if ran.returncode != 0 or ran.stderr:
         return f"{name} ended with code {ran.returncode} and said:\n{ran.stderr}"
     expected = examples / Path(name).with_suffix(".out")
@@ -86,10 +98,8 @@ def fault_of_program(copy: Path, examples: Path, name: str, *, update: bool = Fa
     return "\n".join([f"{name} prints something else; if that is right: {MEND}", *lines])
 
 
-def fault_of_tests(copy: Path, name: str) -> str | None:
-    """What is wrong with a file of tests, run by pytest as a user of trio-jobs has it set up."""
-    options = ("-o", "trio_mode=true", "-W", "error", "-p", "no:cacheprovider", f"--rootdir={copy}", "-q")
-    ran = run(copy / name, "-m", "pytest", *options)
+def fault_of_tests(ran: Ran, name: str) -> str | None:
+    """What is wrong with a file of tests that ran so."""
     return None if ran.returncode == 0 else f"{name} fails:\n{ran.stdout}{ran.stderr}"
 
 
@@ -128,18 +138,28 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(EXAMPLES, folder, ignore=shutil.ignore_patterns("__pycache__", ".*")))
 
 
+@pytest.fixture(scope="module")
+def running(request: pytest.FixtureRequest, copy: Path) -> Iterator[dict[str, Future[Ran]]]:
+    """The examples whose tests were chosen, as many at a time as there are processors: what takes long is to start."""
+    chosen = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    names = [str(item.callspec.params["name"]) for item in chosen if "running" in item.fixturenames]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {name: pool.submit(run, copy, name) for name in names}
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("name", programs(EXAMPLES))
-def test_a_program_prints_what_its_out_file_says(copy: Path, name: str) -> None:
+def test_a_program_prints_what_its_out_file_says(running: dict[str, Future[Ran]], name: str) -> None:
     """To the letter, with no warning, and nothing on stderr."""
-    fault = fault_of_program(copy, EXAMPLES, name, update=UPDATE)
+    fault = fault_of_program(running[name].result(), EXAMPLES, name, update=UPDATE)
 
     assert fault is None, fault
 
 
 @pytest.mark.parametrize("name", files_of_tests(EXAMPLES))
-def test_the_tests_among_the_examples_pass(copy: Path, name: str) -> None:
+def test_the_tests_among_the_examples_pass(running: dict[str, Future[Ran]], name: str) -> None:
     """A reader who copies them has a green run to begin with."""
-    fault = fault_of_tests(copy, name)
+    fault = fault_of_tests(running[name].result(), name)
 
     assert fault is None, fault
 
@@ -172,7 +192,7 @@ def plant(examples: Path, files: dict[str, str]) -> Path:
 def fault_of(folder: Path, program: str, out: str | None = None) -> str | None:
     """What is wrong with this program, if its file says ``out``."""
     plant(folder, {"planted.py": program} | ({} if out is None else {"planted.out": out}))
-    return fault_of_program(folder, folder, "planted.py")
+    return fault_of_program(run(folder, "planted.py"), folder, "planted.py")
 
 
 def test_a_program_that_prints_what_its_file_says_is_right(tmp_path: Path) -> None:
@@ -211,7 +231,7 @@ def test_updating_writes_what_the_program_prints(tmp_path: Path) -> None:
     """Over what was there, beside the original and not in the copy."""
     examples = plant(tmp_path / "examples", {"planted.py": "print('new')", "planted.out": "old\n"})
     copy = Path(shutil.copytree(examples, tmp_path / "copy"))
-    fault = fault_of_program(copy, examples, "planted.py", update=True)
+    fault = fault_of_program(run(copy, "planted.py"), examples, "planted.py", update=True)
 
     assert fault is None
     assert (examples / "planted.out").read_bytes() == b"new\n"
@@ -221,7 +241,7 @@ def test_updating_writes_what_the_program_prints(tmp_path: Path) -> None:
 def test_updating_takes_nothing_over_from_a_program_that_fails(tmp_path: Path) -> None:
     """Half an output is worse than an old one."""
     plant(tmp_path, {"planted.py": "print('half'); raise SystemExit(3)", "planted.out": "old\n"})
-    fault = fault_of_program(tmp_path, tmp_path, "planted.py", update=True)
+    fault = fault_of_program(run(tmp_path, "planted.py"), tmp_path, "planted.py", update=True)
 
     assert fault is not None
     assert (tmp_path / "planted.out").read_text(encoding="utf-8") == "old\n"
@@ -262,7 +282,7 @@ def test_warning():
 def test_tests_that_fail_are_reported(tmp_path: Path, tests: str, said: str) -> None:
     """With what pytest said; a warning is a failure, and so is having tested nothing."""
     plant(tmp_path, {"test_planted.py": tests})
-    fault = fault_of_tests(tmp_path, "test_planted.py")
+    fault = fault_of_tests(run(tmp_path, "test_planted.py"), "test_planted.py")
 
     assert fault is not None
     assert fault.startswith("test_planted.py fails:\n")
@@ -274,7 +294,7 @@ def test_tests_that_pass_are_right(tmp_path: Path) -> None:
     test = "import trio\nfrom beside import HOUR\nasync def test_time(autojump_clock):\n    await trio.sleep(HOUR)\n"
     plant(tmp_path, {"sub/test_planted.py": test, "sub/beside.py": "HOUR = 3600\n"})
 
-    assert fault_of_tests(tmp_path, "sub/test_planted.py") is None
+    assert fault_of_tests(run(tmp_path, "sub/test_planted.py"), "sub/test_planted.py") is None
 
 
 def test_what_runs_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

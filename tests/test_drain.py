@@ -20,11 +20,7 @@ from trio_jobs import (
     open_request_channel,
 )
 
-
-@job
-async def sleep_for(seconds: float) -> float:
-    await trio.sleep(seconds)
-    return seconds
+from .simple_jobs import sleep_for
 
 
 @job

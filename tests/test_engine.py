@@ -27,20 +27,7 @@ from trio_jobs import (
 )
 from trio_jobs.gates import Gate, Hold
 
-
-@job
-async def double(request: int) -> int:
-    return 2 * request
-
-
-@job
-async def fail(request: object) -> None:
-    raise ValueError(request)
-
-
-@job
-async def hang(request: object) -> None:
-    await trio.sleep_forever()
+from .simple_jobs import double, fail, hang
 
 
 class Transport(RequestReceiver[Any]):
@@ -69,17 +56,14 @@ class Transport(RequestReceiver[Any]):
     async def ack(self, request: Request[Any]) -> None:
         await self._settle("ack", request)
 
-    async def release(self, request: Request[Any], delay: float = 0, *, charge: bool = False) -> None:
-        await self._settle("release", request)
+    async def release(self, request: Request[Any], delay: float = 0, *, charge: bool = False) -> None: ...
 
     async def reject(self, request: Request[Any], reason: str) -> None:
         await self._settle(f"reject: {reason}", request)
 
-    async def extend(self, request: Request[Any], seconds: float) -> None:
-        await self._settle("extend", request)
+    async def extend(self, request: Request[Any], seconds: float) -> None: ...
 
-    async def aclose(self) -> None:
-        await trio.lowlevel.checkpoint()
+    async def aclose(self) -> None: ...
 
 
 async def test_each_response_is_settled_by_the_table() -> None:

@@ -23,21 +23,7 @@ from trio_jobs import (
     open_processor,
 )
 
-
-@job
-async def double(request: int) -> int:
-    return 2 * request
-
-
-@job
-async def sleep_for(seconds: float) -> float:
-    await trio.sleep(seconds)
-    return seconds
-
-
-@job
-async def hang(request: object) -> None:
-    await trio.sleep_forever()
+from .simple_jobs import double, hang, sleep_for
 
 
 async def test_map_gives_responses_as_they_are_completed(autojump_clock: object) -> None:
@@ -252,9 +238,9 @@ async def test_a_map_that_feeds_while_the_processor_stops_says_so_too() -> None:
     taken: list[int] = []
 
     async def numbers() -> AsyncGenerator[int]:
-        for number in range(100):
-            taken.append(number)
-            yield number
+        while True:
+            taken.append(len(taken))
+            yield taken[-1]
 
     async with open_processor(hang, concurrency=1, request_buffer_size=1) as processor:
         with pytest.raises(ProcessorStopped):
@@ -271,7 +257,7 @@ async def test_what_cannot_be_iterated_is_refused() -> None:
     async with open_processor(double) as processor:
         with pytest.raises(TypeError, match="bodies must be an iterable or an async iterable, got 3"):
             async with processor.map(3):  # type: ignore[arg-type]  # that is the point
-                pass
+                ...
         with pytest.raises(ValueError, match="max_in_flight must be at least 1, got 0"):
             async with processor.map([], max_in_flight=0):
-                pass
+                ...

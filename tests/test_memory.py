@@ -18,7 +18,6 @@ from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 from trio_jobs._channel import DeadLetter
 from trio_jobs._errors import LeaseLost
 from trio_jobs._memory import (
-    Caller,
     MemoryRequestReceiver,
     MemoryRequestSender,
     open_request_channel,
@@ -26,6 +25,7 @@ from trio_jobs._memory import (
 from trio_jobs._message import AbortReason, Request
 
 from .cancel_sweep import Victim, sweep
+from .scripted_processor import running
 
 Sender = MemoryRequestSender[Any]
 Receiver = MemoryRequestReceiver[Any]
@@ -1163,36 +1163,10 @@ async def test_who_finds_nothing_when_the_time_has_come_waits_on_in_its_place(mo
 # -- Cancelling what was sent
 
 
-@attrs.define(eq=False)
-class ScriptedConsumer:
-    """A processor that runs some requests."""
-
-    name: str = "scripted"
-    runs: set[str] = attrs.field(factory=set[str])
-    arrived: list[str] = attrs.field(factory=list[str])
-    asked: list[tuple[str, AbortReason, float]] = attrs.field(factory=list[tuple[str, AbortReason, float]])
-
-    def request_arrived(self, request: Request[Any], now: float) -> None:
-        self.arrived.append(request.id)
-
-    def cancel_request(self, request: Request[Any], reason: AbortReason, since: float) -> bool:
-        self.asked.append((request.id, reason, since))
-        return request.id in self.runs
-
-    def slot_holders(self) -> list[Caller] | None:
-        raise NotImplementedError
-
-    def runner_of(self, request_id: str) -> Caller | None:
-        raise NotImplementedError
-
-    def has_ended(self, request_id: str) -> bool:
-        raise NotImplementedError
-
-
 async def test_what_waits_in_the_channel_is_taken_out_when_it_is_cancelled() -> None:
     """Nobody has to be asked, and a waiting sender moves up."""
     sender, receiver = open_request_channel(2)
-    consumer = ScriptedConsumer(runs={"a"})
+    consumer = running("a")
     receiver._fetched_by(consumer)
     send_all(sender, "a", "b")
     async with trio.open_nursery() as nursery:
@@ -1200,14 +1174,14 @@ async def test_what_waits_in_the_channel_is_taken_out_when_it_is_cancelled() -> 
 
         assert not sender._buffer.cancel(request("a"), AbortReason.CALLER, since=0)
 
-    assert consumer.asked == []
+    assert consumer.cancelled == []
     assert receive_all(receiver) == ["b", "c"]
 
 
 async def test_what_was_received_is_cancelled_where_it_runs() -> None:
     """Every processor that receives through a handle is asked until one runs it."""
     sender, receiver = open_request_channel(2)
-    consumers = [ScriptedConsumer(runs=runs) for runs in [set[str](), {"a"}, {"a"}]]
+    consumers = running(), running("a"), running("a")
     for consumer in consumers:
         receiver.clone()._fetched_by(consumer)
     send_all(sender, "a")
@@ -1216,28 +1190,28 @@ async def test_what_was_received_is_cancelled_where_it_runs() -> None:
     assert sender._buffer.cancel(request("a"), AbortReason.DEADLINE, since=3)
 
     asked = [("a", AbortReason.DEADLINE, 3)]
-    assert [consumer.asked for consumer in consumers] == [asked, asked, []]
+    assert [consumer.cancelled for consumer in consumers] == [asked, asked, []]
 
 
 async def test_a_processor_whose_handle_is_closed_is_not_asked() -> None:
     """Nor kept alive by a channel that outlives it."""
     sender, receiver = open_request_channel(2)
-    gone, there = ScriptedConsumer(runs={"a"}), ScriptedConsumer()
+    gone, there = running("a"), running()
     with receiver.clone() as handle:
         handle._fetched_by(gone)
     receiver._fetched_by(there)
 
     assert not sender._buffer.cancel(request("a"), AbortReason.CALLER, since=0)
 
-    assert gone.asked == []
-    assert [name for name, _, _ in there.asked] == ["a"]
+    assert gone.cancelled == []
+    assert [name for name, _, _ in there.cancelled] == ["a"]
 
 
 async def test_a_processor_with_the_channel_for_its_own_is_told_of_everything() -> None:
     """What is sent, what comes back, and what is cancelled."""
     sender, _ = open_request_channel(2)
     buffer = sender._buffer
-    consumer = buffer.consumer = ScriptedConsumer(runs={"a"})
+    consumer = buffer.consumer = running("a")
     send_all(sender, "a", "b")
     taken = buffer.take(0)
     assert taken is not None
@@ -1248,13 +1222,13 @@ async def test_a_processor_with_the_channel_for_its_own_is_told_of_everything() 
 
     assert consumer.arrived == ["a", "b", "a", "a"]
     assert buffer.cancel(taken, AbortReason.OPERATOR, since=1)
-    assert consumer.asked == [("a", AbortReason.OPERATOR, 1)]
+    assert consumer.cancelled == [("a", AbortReason.OPERATOR, 1)]
 
 
 async def test_a_processor_is_told_of_a_sender_that_moves_up() -> None:
     """Its request arrives when there is room for it, not before."""
     sender, _ = open_request_channel(1)
-    consumer = sender._buffer.consumer = ScriptedConsumer()
+    consumer = sender._buffer.consumer = running()
     send_all(sender, "a")
     async with trio.open_nursery() as nursery:
         await start_sending(nursery, sender, "b")
@@ -1269,7 +1243,7 @@ async def test_what_is_delayed_in_a_processor_lets_no_more_in_than_the_buffer_ho
     """It is the processor's waiting room, and bounded."""
     sender, _ = open_request_channel(1)
     buffer = sender._buffer
-    buffer.consumer = ScriptedConsumer()
+    buffer.consumer = running()
     buffer.give_back(request("a"), 5)
     async with trio.open_nursery() as nursery:
         (task,) = await start_sending(nursery, sender, "b")

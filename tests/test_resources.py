@@ -100,6 +100,32 @@ async def test_a_plain_value_is_given_as_it_is(value: object) -> None:
         assert pool.value is value
 
 
+async def test_a_plain_value_needs_no_task() -> None:
+    """Most processors have no other resources, and an idle one should cost little."""
+    task = trio.lowlevel.current_task()
+    nurseries = list(task.child_nurseries)
+    async with open_resources("text", 3) as pool:
+        assert task.child_nurseries == nurseries
+        assert pool.statistics() == PoolStatistics(limit=1, opening=0, opened=1, free=0, tasks_waiting=0)
+        assert repr(pool) == "<Pool of str opened=1/1 free=0 waiting=0>"
+
+    assert repr(pool) == "<Pool of str opened=1/1 free=0 waiting=0 ended>"
+
+
+@pytest.mark.parametrize("resources", [None, Shared(list[int])])
+async def test_a_block_of_what_all_share_begins_with_a_checkpoint(resources: Any) -> None:
+    """Cancelled, it does not begin."""
+    block = open_resources(resources)
+    with assert_checkpoints():
+        await block.__aenter__()
+    await block.__aexit__(None, None, None)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await open_resources(resources).__aenter__()
+
+    assert scope.cancelled_caught
+
+
 @pytest.mark.parametrize("given", ["instance", "shared"])
 async def test_a_context_manager_is_open_in_the_block(given: str) -> None:
     """Opened before it and closed after it, in one task."""

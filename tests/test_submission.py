@@ -16,15 +16,7 @@ from trio_jobs import (
     report,
 )
 
-
-@job
-async def double(request: int) -> int:
-    return 2 * request
-
-
-@job
-async def hang(request: object) -> None:
-    await trio.sleep_forever()
+from .simple_jobs import double, hang
 
 
 async def test_a_submission_can_be_waited_for_by_many() -> None:

@@ -301,16 +301,14 @@ async def test_an_async_generator_left_open_does_not_disturb_the_next_job() -> N
 
     async def numbers() -> AsyncIterator[int]:
         try:
-            for number in range(10):
-                yield number
+            while True:
+                yield 0
         finally:
             await trio.lowlevel.cancel_shielded_checkpoint()
 
     @job
     async def leave_open(request: object) -> int:
-        async for number in numbers():
-            return number
-        return -1
+        return await anext(numbers())
 
     async with open_processor(leave_open, concurrency=1) as processor:
 
@@ -326,7 +324,7 @@ async def test_an_async_generator_left_open_does_not_disturb_the_next_job() -> N
         assert not processor.statistics().failed
 
 
-async def test_one_exception_raised_ten_thousand_times_does_not_grow() -> None:
+async def test_one_exception_raised_a_thousand_times_does_not_grow() -> None:
     """A job that raises the same object again and again, and callers that unwrap the same response."""
     error = ValueError("always the same")
 
@@ -338,7 +336,7 @@ async def test_one_exception_raised_ten_thousand_times_does_not_grow() -> None:
         processor = Processor(bad)
         await nursery.start(processor.run)
         responses = processor.subscribe(overflow=Overflow.DROP_OLDEST)
-        for _ in range(10_000):
+        for _ in range(1_000):
             with pytest.raises(JobFailed):
                 await processor.call(None)
         processor.close_requests()
@@ -348,7 +346,7 @@ async def test_one_exception_raised_ten_thousand_times_does_not_grow() -> None:
         with pytest.raises(Lagged):
             responses.receive_nowait()
         response = responses.receive_nowait()
-    for _ in range(10_000):
+    for _ in range(1_000):
         with pytest.raises(JobFailed) as caught:
             response.unwrap()
         assert caught.value.__cause__ is None
@@ -453,8 +451,7 @@ async def test_an_idle_processor_has_no_workers() -> None:
     """They come when there is work."""
 
     @job
-    async def quick(request: int) -> None:
-        pass
+    async def quick(request: int) -> None: ...
 
     async with open_processor(quick, concurrency=10_000) as processor:
         await wait_all_tasks_blocked()

@@ -1,6 +1,7 @@
 """What jobs are given to work with: opened in tasks of their own, lent, given back, closed in time.
 
-1. An instance is entered and left by one task, its keeper, so it may hold nurseries and cancel scopes.
+1. An instance is entered and left by one task, its keeper, so it may hold nurseries and cancel scopes. What need not be
+   opened has none.
 2. A keeper inherits neither the cancel scope nor the context variables of the job that made it necessary.
 3. An instance is with one borrower or free, never both; whoever is cancelled while waiting takes none along.
 4. Closing is shielded, in the reverse order of opening, bounded as a whole, and replaces no other error.
@@ -121,6 +122,8 @@ def open_resources(
     """
     check_buffer_size("limit", limit, least=1)
     check_seconds("cleanup_limit", cleanup_limit)
+    if not isinstance(resources, _Made) and not _has_to_be_opened(resources):
+        return _Given(resources)
     return _open_pool(Pool(resources, limit), cleanup_limit)
 
 
@@ -129,7 +132,7 @@ async def _open_pool(pool: Pool[T], cleanup_limit: float) -> AsyncGenerator[Pool
     error: BaseException | None = None
     async with trio.open_nursery() as nursery:
         try:
-            with pool.block:
+            with trio.CancelScope() as pool.block:
                 await pool.open(nursery)
                 yield pool
         except BaseException as its_own:  # kept out of the nursery, which would wrap it in a group
@@ -148,11 +151,12 @@ async def _open_pool(pool: Pool[T], cleanup_limit: float) -> AsyncGenerator[Pool
 class Pool(Generic[T]):
     """The instances of one processor: one that all share, or several that are lent."""
 
+    block: trio.CancelScope
+    """Around those who use the instances; cancelled when one fails."""
+
     def __init__(self, resources: Any, limit: float) -> None:
         self.shared = not isinstance(resources, PerWorker)
         """Whether there is one ``value`` for all, and nothing to lend."""
-        self.block = trio.CancelScope()
-        """Around those who use the instances; cancelled when one fails."""
         made: Any = resources.factory if isinstance(resources, _Made) else resources
         self._name = _name_of(made)
         self._factory: Callable[[], Any] = made if isinstance(resources, _Made) else lambda: made
@@ -167,9 +171,11 @@ class Pool(Generic[T]):
         self._closing_errors: list[BaseException] = []
 
     def __repr__(self) -> str:
-        opened = f"opened={len(self._opened)}/{self._limit}"
+        now = self.statistics()
         ended = " ended" if self._ended else ""
-        return f"<Pool of {self._name} {opened} free={len(self._free)} waiting={len(self._waiting)}{ended}>"
+        return (
+            f"<Pool of {self._name} opened={now.opened}/{now.limit} free={now.free} waiting={now.tasks_waiting}{ended}>"
+        )
 
     def statistics(self) -> PoolStatistics:
         """The pool at this moment."""
@@ -332,6 +338,28 @@ class Pool(Generic[T]):
             trio.lowlevel.reschedule(self._next_waiting(), outcome.Error(broken))
 
 
+class _Given(Pool[T]):
+    """A value that all share as it is: there is nothing to open and nothing to close, so neither a task nor a nursery.
+
+    Its own context manager.
+    """
+
+    def __init__(self, value: T) -> None:
+        super().__init__(value, limit=1)
+        self._value = value
+
+    def statistics(self) -> PoolStatistics:
+        """It is there from the beginning."""
+        return attrs.evolve(super().statistics(), opened=1)
+
+    async def __aenter__(self) -> Pool[T]:
+        await trio.lowlevel.checkpoint()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._ended = True
+
+
 class _Keeper(Generic[T]):
     """Opens one instance, keeps it open and closes it, all in one task."""
 
@@ -357,6 +385,15 @@ def _name_of(made: object) -> str:
     """What to call it in a message."""
     name: object = getattr(made, "__name__", None)
     return name if isinstance(name, str) else type(made).__name__
+
+
+def _has_to_be_opened(resources: Any) -> bool:
+    """Whether it is more than a value; what is refused when it is opened counts as well."""
+    return (
+        isinstance(resources, AbstractAsyncContextManager)
+        or inspect.iscoroutine(resources)
+        or inspect.isasyncgen(resources)
+    )
 
 
 def _as_context(made: Any) -> AbstractAsyncContextManager[Any]:

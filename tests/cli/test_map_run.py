@@ -23,6 +23,8 @@ from trio_jobs.cli._exit_code import WrongUse
 from trio_jobs.cli._inputs import BadInput, Input, Inputs, Item
 from trio_jobs.cli._map_run import MapOptions, MapRun, Requests
 
+from ..simple_jobs import double, sleep_for
+
 
 def item(body: Any) -> Input:
     return Input(body, json.dumps(body), f"in:{body}", 1)
@@ -118,17 +120,6 @@ class Runner:
 def run(console: Console, tmp_path: Path) -> Runner:
     """Run a job over inputs; returns the exit code."""
     return Runner(console, tmp_path / "out.jsonl")
-
-
-@job
-async def double(request: int) -> int:
-    return 2 * request
-
-
-@job
-async def sleep_for(seconds: float) -> float:
-    await trio.sleep(seconds)
-    return seconds
 
 
 @job
@@ -508,17 +499,18 @@ async def test_a_signal_while_resources_open_ends_the_run(
 ) -> None:
     """Nothing was read, nothing is written."""
 
-    @asynccontextmanager
-    async def open_slowly() -> AsyncGenerator[None]:
-        signal.raise_signal(signal.SIGINT)
-        await trio.sleep(3600)
-        yield
+    class Slow:
+        async def __aenter__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+            await trio.sleep_forever()
+
+        async def __aexit__(self, *_: object) -> None: ...
 
     @job
     async def need(request: int, resources: None) -> None: ...
 
     inputs = FakeInputs([item(1)], 1)
-    code = await run(need, inputs, Shared(open_slowly))
+    code = await run(need, inputs, Shared(Slow))
 
     assert (code, inputs.taken, run.records) == (130, 0, [])
     assert "stopped by SIGINT; what" in said()
@@ -531,7 +523,6 @@ async def test_a_signal_ends_the_wait_for_input(run: Runner, said: Callable[[], 
         async def __anext__(self) -> Item:
             signal.raise_signal(signal.SIGINT)
             await trio.sleep_forever()
-            raise AssertionError
 
     assert await run(double, Silent([], 0)) == 130
     assert "stopping" not in said()
@@ -553,7 +544,7 @@ async def test_a_job_that_does_not_end_does_not_keep_the_process(
             await trio.sleep(10_000)
 
     with pytest.raises(Left) as caught:
-        await leaving(run, hang, map(item, [1, 2]))
+        await run(hang, map(item, [1, 2]))
 
     assert caught.value.code == 130
     assert run.ended == {1: "succeeded", 2: "interrupted"}
@@ -573,24 +564,11 @@ async def test_a_second_signal_leaves_behind_what_does_not_end(run: Runner, auto
             await trio.sleep(10_000)
 
     with pytest.raises(Left) as caught:
-        await leaving(run, hang, [item(1)])
+        await run(hang, [item(1)])
 
     assert caught.value.code == 130
     assert run.ended == {1: "interrupted"}
     assert caught.value.time < start + 7
-
-
-async def leaving(run: Runner, job: Job[Any, Any, Any], items: Iterable[Item]) -> None:
-    """Run, and raise the Left alone that would have ended the process."""
-    try:
-        await run(job, items)
-    except BaseExceptionGroup as group:
-        raise only_left(group) from None
-
-
-def only_left(error: Any) -> BaseException:
-    """What is inside of all groups."""
-    return only_left(error.exceptions[0]) if hasattr(error, "exceptions") else error
 
 
 async def test_the_cursor_is_back_when_a_job_does_not_end(run: Runner, autojump_clock: MockClock) -> None:
@@ -606,7 +584,7 @@ async def test_the_cursor_is_back_when_a_job_does_not_end(run: Runner, autojump_
     with TemporaryFile("w+") as stream:
         run.console, run.live = Console(file=stream, force_terminal=True), True
         with pytest.raises(Left):
-            await leaving(run, hang, [item(1)])
+            await run(hang, [item(1)])
         stream.seek(0)
         sent = stream.read()
 

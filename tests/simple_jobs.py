@@ -1,0 +1,28 @@
+"""The jobs that most tests need: one that succeeds, one that takes time, one that fails, one that never ends."""
+
+from __future__ import annotations
+
+import trio
+
+from trio_jobs import job
+
+
+@job
+async def double(request: int) -> int:
+    return 2 * request
+
+
+@job
+async def sleep_for(seconds: float) -> float:
+    await trio.sleep(seconds)
+    return seconds
+
+
+@job
+async def fail(request: object) -> None:
+    raise ValueError(request)
+
+
+@job
+async def hang(request: object) -> None:
+    await trio.sleep_forever()
