@@ -1,4 +1,4 @@
-"""The jobs that most tests need: one that succeeds, one that takes time, one that fails, one that never ends."""
+"""The jobs that most tests need: one that succeeds, one that takes time, one that fails, and two that do not end."""
 
 from __future__ import annotations
 
@@ -26,3 +26,12 @@ async def fail(request: object) -> None:
 @job
 async def hang(request: object) -> None:
     await trio.sleep_forever()
+
+
+@job
+async def stubborn(request: object) -> str:
+    """Does not end until it is cancelled, and then returns all the same."""
+    try:
+        await trio.sleep_forever()
+    except trio.Cancelled:
+        return "done anyway"

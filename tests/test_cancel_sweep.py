@@ -28,6 +28,7 @@ from trio_jobs import (
 )
 
 from .cancel_sweep import Victim, sweep
+from .simple_jobs import double
 
 
 @job
@@ -39,11 +40,6 @@ async def think(request: int) -> int:
     finally:
         with trio.CancelScope(shield=True):
             await trio.sleep(0.5)
-    return 2 * request
-
-
-@job
-async def quick(request: int) -> int:
     return 2 * request
 
 
@@ -60,7 +56,7 @@ async def check_nothing_is_left(processor: Processor[Any, Any, Any]) -> None:
 
 def test_a_cancelled_call_leaves_nothing_behind() -> None:
     """A job that yields and one that does not; with a free slot and with all slots taken."""
-    for work in (think, quick):
+    for work in (think, double):
         for busy in (False, True):
 
             async def scenario(victim: Victim, work: Job[int, int, Any] = work, busy: bool = busy) -> None:
@@ -119,7 +115,7 @@ def test_a_cancelled_receive_leaves_the_response_there() -> None:
     """Whoever receives next gets it."""
 
     async def scenario(victim: Victim) -> None:
-        async with open_processor(quick) as processor:
+        async with open_processor(double) as processor:
             got: list[int] = []
             with processor.subscribe() as responses:
                 for number in range(3):
@@ -291,7 +287,7 @@ def test_a_cancelled_send_receive_leaves_no_subscription() -> None:
             return self._processor.subscribe(ids=ids)
 
     async def scenario(victim: Victim) -> None:
-        async with open_processor(quick) as processor:
+        async with open_processor(double) as processor:
             sender = processor.request_sender()
             with victim:
                 await send_receive(sender, Elsewhere(processor), 4)

@@ -21,7 +21,7 @@ from trio_jobs import (
     open_processor,
 )
 
-from .simple_jobs import fail, hang, sleep_for
+from .simple_jobs import fail, hang, sleep_for, stubborn
 
 
 async def test_a_time_limit_of_the_request_ends_in_too_slow_error(autojump_clock: object) -> None:
@@ -112,14 +112,6 @@ async def test_cancelling_a_call_that_waits_takes_it_out_of_the_queue() -> None:
 
 async def test_a_call_that_is_cancelled_after_its_job_succeeded_returns_the_value() -> None:
     """As in Trio: what was done is not taken back."""
-
-    @job
-    async def stubborn(request: object) -> str:
-        try:
-            await trio.sleep_forever()
-        except trio.Cancelled:
-            return "done anyway"
-
     values: list[str] = []
     async with open_processor(stubborn) as processor:
         with trio.CancelScope() as scope:

@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Any
-
 import pytest
 import trio
 from trio.testing import assert_checkpoints
 
 from trio_jobs import Request, report
-from trio_jobs._current_run import Runner, current_run, running
+from trio_jobs._current_run import Runner, running
 
-
-class FakeRunner:
-    """Runs one request after another, and remembers what they report."""
-
-    def __init__(self) -> None:
-        self.request: Request[Any] | None = None
-        self.shields: set[trio.CancelScope] = set()
-        self.calls: dict[str, Any] = {}
-        self.reported: list[object] = []
-
-    def publish_progress(self, body: object) -> None:
-        self.reported.append(body)
-
-    @contextmanager
-    def run(self, request: Request[Any]) -> Generator[None]:
-        """As if the block were the job."""
-        self.request = request
-        token = current_run.set((self, request))
-        try:
-            yield
-        finally:
-            self.request = None
-            current_run.reset(token)
+from .fake_runner import FakeRunner
 
 
 def test_a_runner_has_what_a_job_may_need() -> None:

@@ -15,7 +15,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from trio_jobs import Job, Processor, Progress, Request, open_processor, report, thread_job
-from trio_jobs._current_run import current_run
+
+from .fake_runner import FakeRunner
 
 variable: ContextVar[str] = ContextVar("variable", default="outside")
 
@@ -325,31 +326,20 @@ async def test_cancelled_before_it_began_nothing_is_called() -> None:
     assert called == []
 
 
-class FakeRunner:
-    """Whoever runs the job, as far as the job sees it."""
-
-    def __init__(self) -> None:
-        self.request = Request(None)
-        self.shields: set[trio.CancelScope] = set()
-        self.calls: dict[str, Any] = {}
-
-    def publish_progress(self, body: object) -> None: ...
-
-
 async def test_whoever_runs_it_can_end_the_wait(blocked: Blocked) -> None:
     """The thread is then left to itself, and its token with it."""
     limiter = trio.CapacityLimiter(1)
     runner = FakeRunner()
-    current_run.set((runner, runner.request))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(thread_job(limiter=limiter)(blocked).run, None, None)
-        await blocked.entered.wait()
-        assert runner.shields == set()
-        nursery.cancel_scope.cancel()
-        with trio.CancelScope(shield=True):
-            await wait_all_tasks_blocked()
-        (shield,) = runner.shields
-        shield.cancel()
+    with runner.run(Request(None)):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(thread_job(limiter=limiter)(blocked).run, None, None)
+            await blocked.entered.wait()
+            assert runner.shields == set()
+            nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                await wait_all_tasks_blocked()
+            (shield,) = runner.shields
+            shield.cancel()
 
     assert nursery.cancel_scope.cancelled_caught
     assert runner.shields == set()

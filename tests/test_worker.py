@@ -31,6 +31,8 @@ from trio_jobs import (
 )
 from trio_jobs._worker import BUDGET
 
+from .simple_jobs import hang, stubborn
+
 variable: ContextVar[object] = ContextVar("variable", default="clean")
 
 
@@ -176,14 +178,6 @@ async def test_a_mixed_group_of_a_cancelled_job_is_a_failure_too(autojump_clock:
 
 async def test_a_job_that_eats_its_cancellation_and_returns_has_succeeded(autojump_clock: object) -> None:
     """It did what it was asked for; nothing else would be true."""
-
-    @job
-    async def stubborn(request: object) -> str:
-        try:
-            await trio.sleep_forever()
-        except trio.Cancelled:
-            return "done anyway"
-
     async with open_processor(stubborn, concurrency=1) as processor:
         response = await (await processor.submit(None, time_limit=1)).wait()
 
@@ -496,10 +490,6 @@ async def test_a_task_that_escaped_from_its_job_cannot_report_for_the_next_one()
 
 async def test_who_cancels_what_is_known_in_the_reason(autojump_clock: object) -> None:
     """Deadline, caller, operator: three ways to be stopped, told apart."""
-
-    @job
-    async def hang(request: object) -> None:
-        await trio.sleep_forever()
 
     reasons: list[AbortReason] = []
     async with open_processor(hang) as processor:

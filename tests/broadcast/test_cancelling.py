@@ -13,6 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 from trio_jobs._broadcast import BroadcastReceiver, BroadcastSender, Overflow, open_broadcast_channel
 
 from ..cancel_sweep import Victim, sweep
+from .shorthand import everything
 
 Receive = Callable[[BroadcastReceiver[Any]], Awaitable[list[Any]]]
 
@@ -31,10 +32,6 @@ def assert_nothing_left(sender: BroadcastSender[Any]) -> None:
     assert statistics.tasks_waiting_send == 0
     assert statistics.tasks_waiting_receive == 0
     assert not sender._channel.counting
-
-
-def everything(_: object) -> bool:
-    return True
 
 
 SUBSCRIPTIONS: list[dict[str, Any]] = [

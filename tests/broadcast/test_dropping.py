@@ -13,11 +13,9 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from trio_jobs import Disconnected
-from trio_jobs._broadcast import BroadcastReceiver, BroadcastSender, Overflow, open_broadcast_channel
+from trio_jobs._broadcast import BroadcastReceiver, Overflow
 
-
-def open_channel(max_buffer_size: float = 1) -> BroadcastSender[Any]:
-    return open_broadcast_channel(max_buffer_size)
+from .shorthand import open_channel
 
 
 def drop(receivers: list[BroadcastReceiver[Any]]) -> None:
@@ -28,7 +26,7 @@ def drop(receivers: list[BroadcastReceiver[Any]]) -> None:
 
 def test_a_receiver_that_is_dropped_unclosed_warns_and_names_the_mend() -> None:
     """Its fork as well, each for itself."""
-    sender = open_channel()
+    sender = open_channel(1)
     receivers = [sender.subscribe(overflow=Overflow.DROP_OLDEST)]
     sender.send_nowait(0)
     twins = [receivers[0].fork()]
@@ -48,7 +46,7 @@ def test_a_receiver_that_is_dropped_unclosed_warns_and_names_the_mend() -> None:
 
 def test_a_closed_receiver_does_not_warn() -> None:
     """Warnings are errors here."""
-    receivers = [open_channel().subscribe()]
+    receivers = [open_channel(1).subscribe()]
     receivers[0].close()
 
     drop(receivers)
@@ -60,7 +58,7 @@ def test_a_receiver_that_has_read_everything_does_not_warn() -> None:
     def fail(_: object) -> bool:
         raise ValueError
 
-    sender = open_channel()
+    sender = open_channel(1)
     ended = sender.subscribe()
     cut = sender.subscribe(overflow=Overflow.DISCONNECT)
     broken = sender.subscribe(select=fail)
@@ -81,7 +79,7 @@ def test_a_receiver_that_has_read_everything_does_not_warn() -> None:
 
 def test_a_receiver_that_has_not_read_everything_warns_though_the_channel_has_ended() -> None:
     """Something was lost."""
-    sender = open_channel()
+    sender = open_channel(1)
     receivers = [sender.subscribe()]
     sender.send_nowait(0)
     sender.close()
@@ -92,7 +90,7 @@ def test_a_receiver_that_has_not_read_everything_warns_though_the_channel_has_en
 
 def test_the_channel_keeps_no_receiver_alive() -> None:
     """Only what is needed to go on without it."""
-    sender = open_channel()
+    sender = open_channel(1)
     receivers = [sender.subscribe()]
     alive = weakref.ref(receivers[0])
 
@@ -104,7 +102,7 @@ def test_the_channel_keeps_no_receiver_alive() -> None:
 
 def test_a_dropped_receiver_does_not_block_a_send_that_does_not_wait() -> None:
     """It is found out when it matters."""
-    sender = open_channel()
+    sender = open_channel(1)
     receivers = [sender.subscribe()]
     sender.send_nowait(0)
     with pytest.warns(ResourceWarning):
@@ -117,7 +115,7 @@ def test_a_dropped_receiver_does_not_block_a_send_that_does_not_wait() -> None:
 @pytest.mark.parametrize("in_thread", [False, True])
 async def test_when_the_slowest_is_dropped_a_waiting_sender_goes_on(in_thread: bool, selecting: bool) -> None:
     """Also if another thread drops the last reference: the run is woken."""
-    sender = open_channel()
+    sender = open_channel(1)
     slow = [sender.subscribe(select=bool) if selecting else sender.subscribe()]
     sender.send_nowait(1)
     async with trio.open_nursery() as nursery:
@@ -135,7 +133,7 @@ async def test_when_the_slowest_is_dropped_a_waiting_sender_goes_on(in_thread: b
 
 async def test_who_waits_until_there_are_no_receivers_hears_of_a_drop() -> None:
     """Now, and if it came before the wait."""
-    sender = open_channel()
+    sender = open_channel(1)
     receivers = [sender.subscribe()]
     with pytest.warns(ResourceWarning):
         drop(receivers)
@@ -151,7 +149,7 @@ async def test_who_waits_until_there_are_no_receivers_hears_of_a_drop() -> None:
 
 def test_a_receiver_may_be_dropped_when_the_run_is_over() -> None:
     """Nobody can be woken, and nobody has to be."""
-    sender = open_channel()
+    sender = open_channel(1)
     receivers = [sender.subscribe()]
 
     async def use() -> None:
@@ -167,7 +165,7 @@ def test_a_receiver_may_be_dropped_when_the_run_is_over() -> None:
 
 def test_a_channel_can_be_used_in_one_run_after_another() -> None:
     """A drop wakes the run that waits now."""
-    sender = open_channel()
+    sender = open_channel(1)
 
     async def send_past_a_dropped_one() -> None:
         receivers = [sender.subscribe()]

@@ -20,6 +20,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_jobs import Disconnected, Lagged, Progress
 from trio_jobs._broadcast import BroadcastReceiver, BroadcastSender, Overflow, open_broadcast_channel
 
+from .shorthand import everything
+
 
 @attrs.frozen
 class Item:
@@ -32,10 +34,6 @@ class Item:
 
 def is_even(item: Item | Progress) -> bool:
     return isinstance(item, Progress) or item.number % 2 == 0
-
-
-def everything(_: object) -> bool:
-    return True
 
 
 KINDS: dict[str, tuple[dict[str, Any], Callable[[Any], bool]]] = {

@@ -23,7 +23,7 @@ from trio_jobs.cli._exit_code import WrongUse
 from trio_jobs.cli._inputs import BadInput, Input, Inputs, Item
 from trio_jobs.cli._map_run import MapOptions, MapRun, Requests
 
-from ..simple_jobs import double, sleep_for
+from ..simple_jobs import double, hang, sleep_for
 
 
 def item(body: Any) -> Input:
@@ -618,11 +618,7 @@ async def test_inputs_that_raise_break_it_off_and_what_was_sent_is_named(run: Ru
         yield item(1)
         raise ZeroDivisionError
 
-    @job
-    async def forever(request: int) -> None:
-        await trio.sleep_forever()
-
-    code = await run(forever, broken(), quiet=True)
+    code = await run(hang, broken(), quiet=True)
 
     assert code == 1
     assert run.outcomes == [(1, "interrupted")]
