@@ -318,7 +318,7 @@ async def test_an_async_generator_left_open_does_not_disturb_the_next_job() -> N
         assert not processor.statistics().failed
 
 
-async def test_one_exception_raised_a_thousand_times_does_not_grow() -> None:
+async def test_one_exception_raised_ten_thousand_times_does_not_grow() -> None:
     """A job that raises the same object again and again, and callers that unwrap the same response."""
     error = ValueError("always the same")
 
@@ -330,7 +330,7 @@ async def test_one_exception_raised_a_thousand_times_does_not_grow() -> None:
         processor = Processor(bad)
         await nursery.start(processor.run)
         responses = processor.subscribe(overflow=Overflow.DROP_OLDEST)
-        for _ in range(1_000):
+        for _ in range(10_000):
             with pytest.raises(JobFailed):
                 await processor.call(None)
         processor.close_requests()
@@ -340,7 +340,7 @@ async def test_one_exception_raised_a_thousand_times_does_not_grow() -> None:
         with pytest.raises(Lagged):
             responses.receive_nowait()
         response = responses.receive_nowait()
-    for _ in range(1_000):
+    for _ in range(10_000):
         with pytest.raises(JobFailed) as caught:
             response.unwrap()
         assert caught.value.__cause__ is None

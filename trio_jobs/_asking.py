@@ -32,8 +32,7 @@ from ._call_cycle import find_call_cycle
 from ._current_run import Runner, running
 from ._errors import CallCycle, ProcessorStopped
 from ._memory import MemoryRequestSender, RequestBuffer
-from ._message import NO_HEADERS, Aborted, AbortReason, Progress, Request, Response
-from ._randomness import randomness_in_force
+from ._message import NO_HEADERS, Aborted, AbortReason, Progress, Request, Response, quick_request
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -87,23 +86,24 @@ def new_request(
             f"the Request is made here: give its body, and its id, key, priority and headers as options, got {body!r}; "
             "map(...) and request_sender() take whole Requests"
         )
-    if id is None:
-        id = randomness_in_force.get().new_id()
     deadline = trio.current_effective_deadline()
     if time_limit != inf:
         deadline = min(deadline, trio.current_time() + check_seconds("time_limit", time_limit))
     runner = running()
-    parent = None if runner is None else runner.request
-    if parent is None:
-        return Request(body, id=id, key=key, priority=priority, deadline=deadline, headers=headers)
+    parent_id = root_id = None
+    if runner is not None and (parent := runner.request) is not None:
+        deadline = min(deadline, parent.deadline)
+        parent_id, root_id = parent.id, parent.root_id or parent.id
+    if id is None:
+        return quick_request(body, key, priority, deadline, parent_id, root_id, headers)
     return Request(
         body,
         id=id,
         key=key,
         priority=priority,
-        deadline=min(deadline, parent.deadline),
-        parent_id=parent.id,
-        root_id=parent.root_id or parent.id,
+        deadline=deadline,
+        parent_id=parent_id,
+        root_id=root_id,
         headers=headers,
     )
 

@@ -23,7 +23,7 @@ from ._current_run import current_run
 from ._error_info import ErrorInfo
 from ._errors import StrayCancelled
 from ._memory import Consumer, RequestBuffer
-from ._message import Aborted, AbortReason, Failed, Progress, Request, Response, Succeeded
+from ._message import Aborted, AbortReason, Failed, Progress, Request, Response, quick_failure, quick_success
 from ._settlement import Ledger
 from ._single_error import is_group
 
@@ -139,7 +139,9 @@ class WorkerPool:
     def start(self, worker: Worker, now: float) -> Request[Any] | None:
         """Give ``worker`` the next request that may start; None if there is none."""
         running, room, buffer = self.running, self._room, self._buffer
-        while room.size or buffer.sending:
+        while True:
+            if not (room.size or buffer.sending):
+                return None
             request = buffer.take(now) if buffer.sending else room.take(now)  # the same, one call less
             if request is None:
                 if room.timed:
@@ -154,8 +156,6 @@ class WorkerPool:
                 break
             room.finished(request, now)
             self._owner.refuse(request, waited)
-        else:
-            return None
         running[request_id] = worker
         worker.request = request
         worker.started = now
@@ -335,7 +335,7 @@ class Worker:
                 else:
                     now = pool.current_time()
                     ran = now - self.started
-                    response = Succeeded(value, id=request.id, attempt=request.attempt, waited=self.waited, ran=ran)
+                    response = quick_success(value, request.id, request.attempt, self.waited, ran)
                 if self.reason is not None:
                     break
                 rest = pool.finish(self, response, cause, now)
@@ -394,13 +394,9 @@ class Worker:
         request = self.request
         assert request is not None
         notes = () if self.reason is None else (f"it was being stopped at the time: {self.reason.value}",)
-        return Failed(
-            ErrorInfo.from_exception(error, notes=notes),
-            id=request.id,
-            attempt=request.attempt,
-            waited=self.waited,
-            ran=self._pool.current_time() - self.started,
-        )
+        info = ErrorInfo.from_exception(error, notes=notes)
+        ran = self._pool.current_time() - self.started
+        return quick_failure(info, request.id, request.attempt, self.waited, ran)
 
     def _context_changed(self) -> bool:
         """Whether a job left a context variable other than it found it; anything that is not the same object counts."""
