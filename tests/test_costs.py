@@ -64,7 +64,7 @@ def queued(workers: int) -> AsyncRun:
     [
         (1, 1, give_back_job, 2, 2),
         (1, 1, give_back_later_job, 3, 3),
-        (100, 16, give_back_job, 1.5, 0.1),
+        (100, 16, give_back_job, 1.1, 0.1),
         (100, 16, give_back_later_job, 2.1, 0.1),
     ],
 )
@@ -81,9 +81,9 @@ def test_a_call_takes_few_task_steps(
 @pytest.mark.parametrize(
     ("in_flight", "workers", "time_limit", "most"),
     [
-        (1, 1, inf, 45.3),
-        (1, 1, 10, 50.5),
-        (100, 16, inf, 37.8),
+        (1, 1, inf, 38.1),
+        (1, 1, 10, 42.3),
+        (100, 16, inf, 30.5),
     ],
 )
 def test_a_call_takes_few_python_calls(in_flight: int, workers: int, time_limit: float, most: float) -> None:
@@ -93,7 +93,7 @@ def test_a_call_takes_few_python_calls(in_flight: int, workers: int, time_limit:
 
 def test_a_queued_request_takes_few_python_calls() -> None:
     """Sending it, running it and receiving its answer, with nobody to be woken for it."""
-    assert count_calls(queued(8), CALLS).own <= 30.3
+    assert count_calls(queued(8), CALLS).own <= 21.9
 
 
 class Made:
@@ -230,8 +230,8 @@ def test_a_send_costs_the_same_however_many_receivers_are_behind(overflow: Overf
 @pytest.mark.parametrize(
     ("make", "each", "most"),
     [
-        (memory.processors(1), memory.PROCESSORS, 32_000),
-        (memory.processors(1_000), memory.PROCESSORS, 32_000),
+        (memory.processors(1), memory.PROCESSORS, 22_000),
+        (memory.processors(1_000), memory.PROCESSORS, 22_000),
         *((memory.subscribers(overflow), memory.SUBSCRIBERS, 400) for overflow in Overflow),
     ],
 )
