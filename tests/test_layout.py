@@ -15,7 +15,7 @@ import pytest
 # unless a file of it has a place of its own; its files never import each other either, only its
 # __init__ imports them. A star: decided in plain functions, so it never imports trio.
 LEVELS = [
-    "_randomness* _arguments* _public_path* _single_error _draft*",
+    "_randomness* _arguments* _public_path* _single_error _record*",
     "_errors _error_info*",
     "_message* _hidden_nursery",
     "_current_run",

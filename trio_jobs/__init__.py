@@ -5,7 +5,7 @@ runs in a cancel scope of its own, and every response is broadcast to all who su
 
 How the package is built, from the ground up; a file knows only files above it:
 
-    what travels          _message, _error_info, _errors, _randomness, _draft
+    what travels          _message, _error_info, _errors, _randomness, _record
     what is run           _job, _thread_job, _process_job, _resources, _current_run
     the ways              _channel, _broadcast (responses), _memory (requests)
     what decides          _waiting_room, gates/, _settlement, _lifecycle, _deadlines, _call_cycle: without I/O

@@ -9,6 +9,7 @@ import attrs
 import trio
 
 from ._message import Request
+from ._record import Record
 
 T = TypeVar("T")
 RequestT = TypeVar("RequestT")
@@ -49,8 +50,8 @@ class RequestReceiver(trio.abc.ReceiveChannel[Request[RequestT]]):
         """Hold it for ``seconds`` from now."""
 
 
-@attrs.frozen
-class DeadLetter:
+@attrs.frozen(eq=False, repr=False)
+class DeadLetter(Record):
     """A request that will not be run again, and why."""
 
     request: Request[Any]

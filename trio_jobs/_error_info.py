@@ -14,7 +14,7 @@ from typing import cast
 
 import attrs
 
-from ._draft import draft_of
+from ._record import Record, draft_of
 from ._single_error import is_group
 
 MAX_TEXT = 4_096  # characters of a message or a note
@@ -27,8 +27,8 @@ FEW_FRAMES = 12  # their names and that of a type, each of MAX_NAME characters, 
 FRAMES_KEPT = 1_024  # lines of code in which something was raised lately
 
 
-@attrs.frozen(weakref_slot=False)
-class FrameInfo:
+@attrs.frozen(weakref_slot=False, eq=False, repr=False)
+class FrameInfo(Record):
     """One line of a traceback."""
 
     filename: str
@@ -44,8 +44,8 @@ class FrameInfo:
         return f"{text}\n    {source}" if source else text
 
 
-@attrs.frozen(weakref_slot=False)
-class ErrorInfo:
+@attrs.frozen(weakref_slot=False, eq=False, repr=False)
+class ErrorInfo(Record):
     """An exception as data: what failed, with what words, where.
 
     Sizes are limited: a text to 4,096 characters, a traceback to 40 lines, a tree of causes and groups to 16

@@ -21,7 +21,7 @@ class JobFailed(Exception):
     """
 
     def __init__(self, error: ErrorInfo, request_id: str) -> None:
-        self.args = (error, request_id)  # what super().__init__ does, at once: one is made for each call that fails
+        Exception.__init__(self, error, request_id)  # cheaper than super(), and each call that fails makes one
         self.error = error
         self.request_id = request_id
 

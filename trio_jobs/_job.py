@@ -109,7 +109,7 @@ class DecoratedJob(
         takes_both = takes_resources(function, decorator)
         functools.update_wrapper(cast("Callable[P, Any]", self), function)
         self._takes_resources = takes_both
-        self.name = name_of(function) if name is None else name
+        self.name: str = name_of(function) if name is None else name
 
     def _arguments(self, request: Any, resources: Any) -> tuple[Any, ...]:
         """What the function is called with."""

@@ -11,10 +11,10 @@ from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 import attrs
 
-from ._draft import draft_of
 from ._error_info import ErrorInfo
 from ._errors import JobAborted, JobFailed, JobTooSlow
 from ._randomness import randomness_in_force
+from ._record import Record, draft_of
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -36,8 +36,8 @@ def new_id() -> str:
 # functions for what is made in here.
 
 
-@attrs.frozen(weakref_slot=False)
-class Request(Generic[RequestT_co]):
+@attrs.frozen(weakref_slot=False, eq=False, repr=False)
+class Request(Record, Generic[RequestT_co]):
     """Work that is asked for.
 
     Raises:
@@ -202,8 +202,8 @@ class InterruptReason(enum.Enum):
     """Whoever supervises the processor is replacing it."""
 
 
-@attrs.frozen(weakref_slot=False)
-class Succeeded(Generic[ResponseT_co]):
+@attrs.frozen(weakref_slot=False, eq=False, repr=False)
+class Succeeded(Record, Generic[ResponseT_co]):
     """The job returned ``value``."""
 
     value: ResponseT_co
@@ -238,8 +238,8 @@ def quick_success(value: ResponseT, id: str, attempt: int, waited: float, ran: f
     return success
 
 
-@attrs.frozen(weakref_slot=False)
-class Failed:
+@attrs.frozen(weakref_slot=False, eq=False, repr=False)
+class Failed(Record):
     """The job raised ``error``."""
 
     error: ErrorInfo
@@ -282,8 +282,8 @@ def quick_failure(error: ErrorInfo, id: str, attempt: int, waited: float, ran: f
     return failure
 
 
-@attrs.frozen(weakref_slot=False)
-class Aborted:
+@attrs.frozen(weakref_slot=False, eq=False, repr=False)
+class Aborted(Record):
     """The request was stopped for ``reason`` before its job came to an end of its own."""
 
     reason: AbortReason
@@ -317,8 +317,8 @@ Response: TypeAlias = Succeeded[ResponseT] | Failed | Aborted
 """What is published for a request: exactly one of these three."""
 
 
-@attrs.frozen(weakref_slot=False)
-class Interrupted:
+@attrs.frozen(weakref_slot=False, eq=False, repr=False)
+class Interrupted(Record):
     """An outcome that is never published: the request goes back, and no attempt is charged. Interrupted is not
     failed."""
 
@@ -328,8 +328,8 @@ class Interrupted:
     """The request's id."""
 
 
-@attrs.frozen(weakref_slot=False)
-class Progress:
+@attrs.frozen(weakref_slot=False, eq=False, repr=False)
+class Progress(Record):
     """What a running job said of itself with ``report(body)``."""
 
     body: Any

@@ -23,13 +23,14 @@ from trio.lowlevel import Abort, RaiseCancelT, Task
 
 from ._arguments import check_buffer_size, check_seconds
 from ._error_info import ErrorInfo
+from ._record import Record
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-@attrs.frozen(init=False)
-class _Made(Generic[T_co]):
+@attrs.frozen(init=False, eq=False, repr=False)
+class _Made(Record, Generic[T_co]):
     """Resources that a processor makes for itself."""
 
     factory: Callable[[], Any]
@@ -76,8 +77,8 @@ class PerWorker(_Made[T_co]):
     """
 
 
-@attrs.frozen
-class PoolStatistics:
+@attrs.frozen(eq=False, repr=False)
+class PoolStatistics(Record):
     """A pool at one moment."""
 
     limit: float

@@ -14,6 +14,7 @@ from types import MappingProxyType
 import attrs
 
 from ._errors import ConservationError
+from ._record import Record
 
 
 class Case(enum.Enum):
@@ -42,8 +43,8 @@ class Verb(enum.Enum):
     NOTHING = enum.auto()
 
 
-@attrs.frozen
-class Settlement:
+@attrs.frozen(eq=False, repr=False)
+class Settlement(Record):
     """What is done with a request once it is known what became of it."""
 
     publish: bool

@@ -25,7 +25,7 @@ class Concurrency(Gate):
         super().__init__()
         check_int("limit", limit, least=1)
         self.limit = limit
-        self.running = 0
+        self.running: int = 0
 
     def __repr__(self) -> str:
         return f"<Concurrency {self.running}/{self.limit}>"
