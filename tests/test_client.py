@@ -21,6 +21,7 @@ from trio_jobs import (
     open_processor,
 )
 
+from .broken_resources import raise_when_closed
 from .simple_jobs import fail, hang, sleep_for, stubborn
 
 
@@ -170,18 +171,12 @@ async def test_who_waits_when_the_processor_is_drained_is_told() -> None:
 async def test_who_waits_when_the_processor_fails_gets_its_error_as_the_cause() -> None:
     """A processor that dies tells everybody why."""
 
-    class Broken:
-        async def __aenter__(self) -> None: ...
-
-        async def __aexit__(self, *_: object) -> None:
-            raise OSError("disk on fire")
-
     causes: list[BaseException | None] = []
     async with trio.open_nursery() as nursery:
-        processor = Processor(hang, resources=Broken(), concurrency=1)
+        processor = Processor(hang, resources=raise_when_closed(), concurrency=1)
 
         async def run() -> None:
-            with pytest.raises(OSError, match="disk on fire"):
+            with pytest.raises(OSError, match="cannot close 1"):
                 await processor.run()
 
         async def ask() -> None:
@@ -194,7 +189,7 @@ async def test_who_waits_when_the_processor_fails_gets_its_error_as_the_cause() 
         await wait_all_tasks_blocked()
         await processor.drain(0)
 
-    assert [str(cause) for cause in causes] == ["disk on fire"]
+    assert [str(cause) for cause in causes] == ["cannot close 1"]
 
 
 async def test_a_failure_of_submitted_work_that_nobody_looked_at_is_raised_at_the_end() -> None:

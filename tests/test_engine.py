@@ -27,6 +27,7 @@ from trio_jobs import (
 )
 from trio_jobs.gates import Gate, Hold
 
+from .broken_resources import raise_when_closed
 from .simple_jobs import double, fail, hang
 
 
@@ -267,14 +268,8 @@ async def test_books_that_do_not_balance_are_an_error() -> None:
 async def test_books_that_do_not_balance_are_a_note_on_an_error_in_flight() -> None:
     """They must not hide it."""
 
-    class Broken:
-        async def __aenter__(self) -> None: ...
-
-        async def __aexit__(self, *_: object) -> None:
-            raise OSError("disk on fire")
-
-    with pytest.raises(OSError, match="disk on fire") as caught:
-        async with open_processor(double, resources=Broken()) as processor:
+    with pytest.raises(OSError, match="cannot close 1") as caught:
+        async with open_processor(double, resources=raise_when_closed()) as processor:
             processor._engine.ledger.claimed += 1
 
     assert "claimed requests do not add up" in caught.value.__notes__[0]

@@ -96,7 +96,7 @@ async def test_an_input_that_raises_ends_the_map_with_its_error() -> None:
         with pytest.raises(LookupError, match="no more"):
             async with processor.map(broken()) as responses:
                 async for _ in responses:
-                    pass
+                    ...
 
 
 async def test_a_map_over_a_processor_that_stops_says_so() -> None:

@@ -37,6 +37,7 @@ from trio_jobs import (
 )
 from trio_jobs.gates import Concurrency
 
+from .broken_resources import raise_when_opened
 from .simple_jobs import double, fail, hang, sleep_for
 
 # --- requests and responses
@@ -255,12 +256,7 @@ async def test_a_resource_per_worker_is_never_used_by_two_at_once(autojump_clock
 async def test_a_resource_that_cannot_be_opened_fails_the_processor() -> None:
     """And it is that error that leaves, not a group around it."""
 
-    @asynccontextmanager
-    async def open_nothing() -> AsyncGenerator[None]:
-        raise OSError("no such host")
-        yield
-
-    block = open_processor(double, resources=open_nothing())
+    block = open_processor(double, resources=raise_when_opened())
     with pytest.raises(OSError, match="no such host"):
         await block.__aenter__()
 

@@ -19,6 +19,8 @@ from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 from trio_jobs import PerWorker, Shared
 from trio_jobs._resources import Pool, PoolStatistics, open_resources
 
+from .broken_resources import raise_when_closed, raise_when_opened
+
 variable: ContextVar[str] = ContextVar("variable", default="outside")
 
 
@@ -50,20 +52,6 @@ class Host:
             assert trio.lowlevel.current_task() is self.tasks[connection.number - 1]
             await trio.sleep(self.seconds_to_close)
             self.events.append(f"close {connection.number}")
-
-
-@asynccontextmanager
-async def raise_when_opened() -> AsyncGenerator[None]:
-    raise OSError("no such host")
-    yield  # pragma: no cover  # it makes a generator of the function
-
-
-@asynccontextmanager
-async def raise_when_closed(number: int = 1) -> AsyncGenerator[int]:
-    try:
-        yield number
-    finally:
-        raise OSError(f"cannot close {number}")
 
 
 @asynccontextmanager
