@@ -93,6 +93,19 @@ def test_a_type_that_is_no_builtin_is_named_with_its_module(error: Exception, ty
     assert ErrorInfo.from_exception(error).type_name == type_name
 
 
+@pytest.mark.parametrize(("skipped", "left"), [(0, 2), (1, 1), (2, 0), (9, 0)])
+def test_frames_of_whoever_catches_an_error_can_be_left_out(skipped: int, left: int) -> None:
+    """The outermost; there may be fewer than are to be left out."""
+
+    def fail() -> None:
+        raise ValueError
+
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # there is only one
+        fail()
+
+    assert len(ErrorInfo.from_exception(caught.value, skip_frames=skipped).frames) == left
+
+
 def test_an_error_that_was_never_raised_has_no_frames() -> None:
     """And no cause."""
     assert ErrorInfo.from_exception(ValueError("x")) == ErrorInfo("ValueError", "x")

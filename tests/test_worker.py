@@ -347,6 +347,20 @@ async def test_one_exception_raised_ten_thousand_times_does_not_grow() -> None:
         assert len(list(traceback.walk_tb(caught.value.__traceback__))) == 2
 
 
+async def test_the_traceback_of_a_failure_begins_in_the_job() -> None:
+    """What lies outside of it is the same for all, and not of the job's making."""
+
+    @job
+    async def bad(request: object) -> None:
+        raise ValueError(request)
+
+    async with open_processor(bad) as processor:
+        with pytest.raises(JobFailed) as caught:
+            await processor.call(None)
+
+    assert [frame.function.rpartition(".")[2] for frame in caught.value.error.frames] == ["bad"]
+
+
 async def test_a_kept_failure_does_not_keep_the_job_s_locals() -> None:
     """A ring full of failures must not pin as many bodies."""
 

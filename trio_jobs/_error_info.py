@@ -66,10 +66,16 @@ class ErrorInfo(Record):
     """The members, if it was an exception group."""
 
     @classmethod
-    def from_exception(cls, error: BaseException, *, notes: tuple[str, ...] = ()) -> ErrorInfo:
-        """Describe ``error``; nothing that it says, raises or refers to can do harm."""
+    def from_exception(cls, error: BaseException, *, notes: tuple[str, ...] = (), skip_frames: int = 0) -> ErrorInfo:
+        """Describe ``error``; nothing that it says, raises or refers to can do harm.
+
+        Args:
+            error: What was raised.
+            notes: To be added to its own.
+            skip_frames: How many of its outermost frames are of no interest, such as that of whoever catches it.
+        """
         try:
-            text, frames = _text_of(error), _frames_of(error.__traceback__)
+            text, frames = _text_of(error), _frames_of(_inside(error.__traceback__, skip_frames))
             if not notes and _is_usual(error, text, frames):
                 return _usual_info(_type_name(type(error)), text, tuple(frames))
             return _Describing().describe(error, text, frames, notes)
@@ -228,6 +234,13 @@ def shorten(text: str, limit: int = MAX_TEXT) -> str:
 
 def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
+
+
+def _inside(traceback: TracebackType | None, frames: int) -> TracebackType | None:
+    """What is left of it without so many of the outermost frames."""
+    while frames and traceback is not None:
+        frames, traceback = frames - 1, traceback.tb_next
+    return traceback
 
 
 def _frames_of(traceback: TracebackType | None) -> list[FrameInfo]:

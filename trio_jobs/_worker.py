@@ -394,7 +394,7 @@ class Worker:
         request = self.request
         assert request is not None
         notes = () if self.reason is None else (f"it was being stopped at the time: {self.reason.value}",)
-        info = ErrorInfo.from_exception(error, notes=notes)
+        info = ErrorInfo.from_exception(error, notes=notes, skip_frames=1)  # the worker's own
         ran = self._pool.current_time() - self.started
         return quick_failure(info, request.id, request.attempt, self.waited, ran)
 
