@@ -57,7 +57,8 @@ class Transport(RequestReceiver[Any]):
     async def ack(self, request: Request[Any]) -> None:
         await self._settle("ack", request)
 
-    async def release(self, request: Request[Any], delay: float = 0, *, charge: bool = False) -> None: ...
+    async def release(self, request: Request[Any], delay: float = 0, *, charge: bool = False) -> None:
+        await self._settle(f"release: {delay=}, {charge=}", request)
 
     async def reject(self, request: Request[Any], reason: str) -> None:
         await self._settle(f"reject: {reason}", request)
@@ -82,6 +83,18 @@ async def test_an_aborted_request_of_a_transport_is_acknowledged(autojump_clock:
     await Processor(hang, requests=transport).run()
 
     assert transport.settled == [("ack", "r1")]
+
+
+async def test_what_a_drain_hands_back_is_released_there() -> None:
+    """At once, and no attempt is counted."""
+    transport = Transport(Request(1, id="r1"))
+    processor = Processor(hang, requests=transport)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(processor.run)
+        await wait_all_tasks_blocked()
+        await processor.drain(0)
+
+    assert transport.settled == [("release: delay=0, charge=False", "r1")]
 
 
 async def test_a_lost_lease_is_counted_and_does_no_harm() -> None:

@@ -219,13 +219,19 @@ def test_a_wrong_field_of_a_subclass_is_refused(make: Any) -> None:
         make()
 
 
-def test_a_request_that_is_made_quickly_is_as_any_other() -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"key": "k", "priority": 3, "deadline": 4.5, "parent_id": "p", "root_id": "r", "headers": {"trace": "1"}},
+    ],
+)
+def test_a_request_that_is_made_quickly_is_as_any_other(options: dict[str, Any]) -> None:
     """But for how it was made."""
-    headers = {"trace": "1"}
-    request = quick_request("body", "k", 3, 4.5, "p", "r", headers)
-    usual = Request(
-        "body", id=request.id, key="k", priority=3, deadline=4.5, parent_id="p", root_id="r", headers=headers
-    )
+    given: dict[str, Any] = dict.fromkeys(("key", "parent_id", "root_id"))
+    given |= {"priority": 0, "deadline": inf, "headers": NO_HEADERS, **options}
+    request = quick_request("body", **given)
+    usual = Request("body", id=request.id, **options)
 
     assert request == usual
     assert type(request) is Request

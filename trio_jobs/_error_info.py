@@ -157,17 +157,17 @@ class _Describing:
         cause = error.__cause__
         if cause is None and not error.__suppress_context__:
             cause = error.__context__
-        members: tuple[BaseException, ...] = ()
-        if is_group(error):
-            members = error.exceptions
-        return ErrorInfo(
-            type_name=self._spend(_type_name(type(error))),
-            message=self._spend(text),
-            frames=self._spend_on_frames(frames),
-            notes=tuple(map(self._spend, (*_notes_of(error), *notes))),
-            cause=None if cause is None else self._related(cause),
-            errors=tuple(info for member in members if (info := self._related(member)) is not None),
+        return ErrorInfo(  # what comes first gets most
+            self._spend(_type_name(type(error))),
+            self._spend(text),
+            self._spend_on_frames(frames),
+            tuple(map(self._spend, (*_notes_of(error), *notes))),
+            None if cause is None else self._related(cause),
+            self._members(error.exceptions) if is_group(error) else (),
         )
+
+    def _members(self, errors: tuple[BaseException, ...]) -> tuple[ErrorInfo, ...]:
+        return tuple(info for error in errors if (info := self._related(error)) is not None)
 
     def _related(self, error: BaseException) -> ErrorInfo | None:
         if id(error) in self._seen or len(self._seen) > MAX_RELATED:
@@ -191,7 +191,7 @@ class _Describing:
         most = MAX_FRAMES
         while True:
             kept = _outermost_and_innermost(frames, most)
-            size = sum(_size(frame.filename) + _size(frame.function) for frame in kept)
+            size = _size("".join([name for frame in kept for name in (frame.filename, frame.function)]))
             if size <= self._bytes_left or most == 0:
                 self._bytes_left = max(0, self._bytes_left - size)
                 return tuple(kept)
