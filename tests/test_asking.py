@@ -26,8 +26,10 @@ from trio_jobs import (
     open_client,
     open_processor,
     open_request_channel,
+    report,
     send_receive,
 )
+from trio_jobs._hidden_nursery import open_hidden_nursery
 
 from .simple_jobs import double, hang, sleep_for
 
@@ -370,6 +372,66 @@ async def test_work_for_elsewhere_is_submitted_through_a_client() -> None:
             (request_id,) = processor._engine.pool.running
             await submission.cancel()
             await processor.cancel(request_id)
+
+
+async def test_reports_of_a_job_elsewhere_are_not_its_answer() -> None:
+    """They come on the same way, where the other side subscribes to them as well."""
+
+    @job
+    async def say_and_double(request: int) -> int:
+        await report("on it")
+        return 2 * request
+
+    async with open_processor(say_and_double) as processor:
+        sender = PlainSender(processor.request_sender())
+        assert await send_receive(sender, Elsewhere(processor), 21) == 42
+
+
+async def test_a_sender_of_another_kind_can_be_called_from_a_job_too() -> None:
+    """Who runs its requests is not known, so no cycle is looked for; the answer is found in this process."""
+    async with open_processor(double) as inner:
+        sender = PlainSender(inner.request_sender())
+
+        @job
+        async def outer(request: int) -> int:
+            return await send_receive(sender, inner, request)
+
+        async with open_processor(outer) as processor:
+            assert await processor.call(21) == 42
+
+
+async def test_a_call_whose_job_outlives_the_channel_of_responses_still_ends_cancelled() -> None:
+    """It waits for its job to be gone, and then hears that no answer will come."""
+    let_go = trio.Event()
+
+    @job
+    async def linger(request: object) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await let_go.wait()
+
+    responses: BroadcastSender[Response[None]] = open_broadcast_channel(1)
+    processor = Processor(linger, responses=responses)
+    calling = trio.CancelScope()
+
+    async def call() -> None:
+        with calling:
+            await processor.call(None)
+
+    with pytest.raises(trio.ClosedResourceError):
+        async with open_hidden_nursery() as nursery:
+            await nursery.start(processor.run)
+            nursery.start_soon(call)
+            await wait_all_tasks_blocked()
+            calling.cancel()
+            await wait_all_tasks_blocked()
+            assert not calling.cancelled_caught
+            responses.fail(OSError("the network is away"))
+            await wait_all_tasks_blocked()
+            assert calling.cancelled_caught
+            let_go.set()
 
 
 async def test_a_submission_elsewhere_learns_of_the_end() -> None:

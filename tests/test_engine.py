@@ -12,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from trio_jobs import (
     BroadcastSender,
     ConservationError,
+    JobTooSlow,
     LeaseLost,
     Processor,
     ProcessorState,
@@ -269,6 +270,31 @@ async def test_a_gate_that_waits_for_a_time_is_asked_again_at_that_time(autojump
 
     assert isinstance(response, Succeeded)
     assert response.waited == 7
+
+
+async def test_a_deadline_before_the_time_that_a_gate_waits_for_holds(autojump_clock: object) -> None:
+    """One alarm serves both, and rings for the earlier."""
+    start = trio.current_time()
+    async with open_processor(double, gates=[NotBefore(start + 60)]) as processor:
+        with pytest.raises(JobTooSlow):
+            await processor.call(1, time_limit=5)
+
+        assert trio.current_time() - start == 5
+
+
+async def test_a_failure_whose_answer_must_wait_is_a_dead_letter_once_it_is_published(autojump_clock: object) -> None:
+    """In memory that is all that there is to settle."""
+    async with open_processor(fail, response_buffer_size=1) as processor, processor.request_sender() as sender:
+        with processor.subscribe() as slow:
+            for number in range(2):
+                await sender.send(Request(number))
+            await wait_all_tasks_blocked()
+            before = processor.dead_letters()
+            await slow.receive()
+            await wait_all_tasks_blocked()
+
+    assert [letter.request.body for letter in before] == [0]
+    assert [letter.request.body for letter in processor.dead_letters()] == [0, 1]
 
 
 async def test_books_that_do_not_balance_are_an_error() -> None:

@@ -374,6 +374,37 @@ async def test_cancel_of_an_unknown_id_has_no_later_effect() -> None:
             assert (await responses.receive()).unwrap() == 2
 
 
+async def test_all_who_cancel_the_same_job_return_when_it_is_gone() -> None:
+    """It is cancelled once."""
+    let_go = trio.Event()
+    returned = 0
+
+    @job
+    async def linger(request: object) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await let_go.wait()
+
+    async with open_processor(linger) as processor, trio.open_nursery() as nursery:
+        submission = await processor.submit(None)
+        await wait_all_tasks_blocked()
+
+        async def cancel() -> None:
+            nonlocal returned
+            assert await processor.cancel(submission.id)
+            returned += 1
+
+        nursery.start_soon(cancel)
+        nursery.start_soon(cancel)
+        await wait_all_tasks_blocked()
+        assert returned == 0
+        let_go.set()
+        await wait_all_tasks_blocked()
+        assert returned == 2
+
+
 async def test_a_used_scope_does_not_reach_the_next_job() -> None:
     """After a cancelled job the same worker runs on, in a fresh scope."""
     async with open_processor(sleep_for, concurrency=1) as processor:

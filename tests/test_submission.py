@@ -91,6 +91,30 @@ async def test_a_job_may_wait_for_work_of_another_processor() -> None:
         assert await processor.call(4) == 8
 
 
+async def test_a_job_may_wait_for_work_that_runs_already() -> None:
+    """That holds a slot, so there is no cycle to be looked for."""
+    started, go_on = trio.Event(), trio.Event()
+
+    @job
+    async def slow(request: int) -> int:
+        started.set()
+        await go_on.wait()
+        return 2 * request
+
+    @job
+    async def outer(request: int) -> int:
+        submission = await inner.submit(request, detached=True)
+        await started.wait()
+        return (await submission.wait()).unwrap()
+
+    async with open_processor(slow) as inner, open_processor(outer) as processor:
+        answer = await processor.submit(4)
+        await wait_all_tasks_blocked()
+        go_on.set()
+
+        assert (await answer.wait()).unwrap() == 8
+
+
 async def test_its_repr_says_how_it_stands() -> None:
     """Open, answered, or never to be answered."""
     async with open_processor(hang, concurrency=1) as processor:
