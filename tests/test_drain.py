@@ -43,6 +43,19 @@ async def test_what_ends_within_the_grace_is_answered(autojump_clock: object) ->
             assert (await responses.receive()).unwrap() == 3
 
 
+async def test_a_drain_does_not_wait_for_what_may_not_start_any_more(autojump_clock: object) -> None:
+    """It returns when what runs has ended, however much is waiting."""
+    async with open_processor(sleep_for, concurrency=1) as processor:
+        await processor.submit(3)
+        waiting = await processor.submit(3, detached=True)
+        await wait_all_tasks_blocked()
+        start = trio.current_time()
+        report = await processor.drain(10)
+
+        assert trio.current_time() - start == 3
+        assert report == DrainReport(handed_back=(), waiting=(waiting.id,), left=())
+
+
 async def test_what_does_not_is_handed_back_and_named(autojump_clock: object) -> None:
     """Interrupted is not failed: no answer, no attempt charged."""
     async with open_processor(sleep_for, concurrency=2) as processor:
