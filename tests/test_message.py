@@ -80,6 +80,18 @@ def test_headers_that_nobody_gave_cannot_be_filled() -> None:
         Request("body").headers["trace"] = "1"  # type: ignore[index]  # the mistake
 
     assert dict(NO_HEADERS) == {}
+    with pytest.raises(KeyError, match="trace"):
+        NO_HEADERS["trace"]
+
+
+def test_a_request_without_headers_can_be_hashed_copied_and_pickled() -> None:
+    """So it can be a key, a snapshot, or go to another process; there it shares what all without headers share."""
+    request = Request("body")
+    copies = [copy.copy(request), copy.deepcopy(request), pickle.loads(pickle.dumps(request))]
+
+    assert {request, *copies} == {request}
+    assert all(each.headers is NO_HEADERS for each in copies)
+    assert repr(request).endswith("headers={})")
 
 
 @pytest.mark.parametrize(
@@ -118,6 +130,7 @@ def test_what_makes_sense_is_accepted(options: dict[str, Any]) -> None:
         ({"deadline": None}, TypeError, "deadline must be a number of seconds on Trio's clock, got None"),
         ({"deadline": True}, TypeError, "deadline must be a number of seconds on Trio's clock, got True"),
         ({"deadline": nan}, ValueError, "deadline must not be NaN"),
+        ({"deadline": 10**400}, ValueError, "deadline must be at most 1e308, or math.inf, got a larger int"),
         ({"attempt": 0}, ValueError, "attempt must be an int of at least 1, got 0"),
         ({"attempt": "1"}, ValueError, "attempt must be an int of at least 1, got '1'"),
         ({"attempt": True}, ValueError, "attempt must be an int of at least 1, got True"),

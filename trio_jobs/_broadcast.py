@@ -24,6 +24,7 @@ from trio.lowlevel import (
 
 from ._arguments import check_buffer_size, check_int
 from ._message import Progress
+from ._record import Record
 from ._ring import Overflow, Ring
 from ._subscription import (
     Broadcast,
@@ -51,8 +52,8 @@ __all__ = [
 T = TypeVar("T")
 
 
-@attrs.frozen
-class BroadcastStatistics:
+@attrs.frozen(eq=False, repr=False)
+class BroadcastStatistics(Record):
     """The state of a broadcast channel, with Trio's names where they exist."""
 
     current_buffer_used: int
@@ -79,8 +80,8 @@ class BroadcastStatistics:
     """Tasks blocked in `receive` or `receive_many`."""
 
 
-@attrs.frozen
-class BroadcastReceiverStatistics:
+@attrs.frozen(eq=False, repr=False)
+class BroadcastReceiverStatistics(Record):
     """The state of one receiver of a broadcast channel."""
 
     unread: int

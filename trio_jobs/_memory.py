@@ -20,6 +20,7 @@ from ._arguments import check_buffer_size, check_seconds
 from ._channel import DeadLetter, RequestReceiver
 from ._errors import LeaseLost
 from ._message import AbortReason, Request
+from ._record import Record
 from ._waiting_room import WaitingRoom
 
 RequestT = TypeVar("RequestT")
@@ -27,8 +28,8 @@ RequestT = TypeVar("RequestT")
 MAX_DEAD_LETTERS = 1_000  # kept per channel, the oldest go first; statistics() counts them all
 
 
-@attrs.frozen
-class RequestChannelStatistics:
+@attrs.frozen(eq=False, repr=False)
+class RequestChannelStatistics(Record):
     """The state of a request channel, with Trio's names where they exist."""
 
     current_buffer_used: int

@@ -4,9 +4,9 @@ receive."""
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from math import inf, isnan
-from types import MappingProxyType
+import sys
+from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Any, Generic, NoReturn, TypeAlias, TypeVar, cast
 
 import attrs
@@ -21,9 +21,35 @@ ResponseT = TypeVar("ResponseT")
 ResponseT_co = TypeVar("ResponseT_co", covariant=True)
 RequestT_co = TypeVar("RequestT_co", covariant=True)
 
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+class _NoHeaders(Mapping[str, str]):
+    """A mapping that stays empty. With a MappingProxyType a Request could not be pickled, hashed or copied."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> str:
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __hash__(self) -> int:
+        return hash(())
+
+    def __repr__(self) -> str:
+        return "{}"
+
+    def __reduce__(self) -> str:
+        return "NO_HEADERS"
+
+
+NO_HEADERS: Mapping[str, str] = _NoHeaders()
 
 _NOT_GIVEN: Any = attrs.NOTHING
+_LARGEST = sys.float_info.max
 
 
 def new_id() -> str:
@@ -166,8 +192,10 @@ def check_deadline(deadline: object) -> None:
     """Raise unless ``deadline`` is a time: a number that is not NaN."""
     if isinstance(deadline, bool) or not isinstance(deadline, int | float):
         raise TypeError(f"deadline must be a number of seconds on Trio's clock, got {deadline!r}")
-    if isnan(deadline):
+    if deadline != deadline:
         raise ValueError("deadline must not be NaN")
+    if isinstance(deadline, int) and abs(deadline) > _LARGEST:
+        raise ValueError("deadline must be at most 1e308, or math.inf, got a larger int")
 
 
 def _check_headers(headers: object) -> None:

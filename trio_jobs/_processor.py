@@ -37,6 +37,7 @@ from ._lifecycle import Event, ProcessorState, next_state
 from ._memory import MemoryRequestReceiver, MemoryRequestSender
 from ._message import AbortReason, Progress, Request, Response
 from ._observable import AsyncValue, observable
+from ._record import Record
 from ._resources import open_resources
 from ._single_error import single_error
 from ._submission import Submission
@@ -51,8 +52,8 @@ _log = logging.getLogger("trio_jobs")
 _UNWIND_STEPS = 10  # scheduler passes for waits that were abandoned a moment ago to take themselves down
 
 
-@attrs.frozen
-class DrainReport:
+@attrs.frozen(eq=False, repr=False)
+class DrainReport(Record):
     """What a drain left behind."""
 
     handed_back: tuple[str, ...]
@@ -63,8 +64,8 @@ class DrainReport:
     """Ids of requests whose jobs, in spite of having been cancelled, had not ended when the clean-up limit was over."""
 
 
-@attrs.frozen
-class ProcessorStatistics:
+@attrs.frozen(eq=False, repr=False)
+class ProcessorStatistics(Record):
     """A processor at one moment: how much there is of what, and what became of the requests so far."""
 
     state: ProcessorState

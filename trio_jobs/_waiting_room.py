@@ -22,10 +22,11 @@ from typing import Any, NamedTuple
 import attrs
 
 from ._message import Request
+from ._record import Record
 
 
-@attrs.frozen
-class Hold:
+@attrs.frozen(eq=False, repr=False)
+class Hold(Record):
     """A gate's no."""
 
     on: Hashable

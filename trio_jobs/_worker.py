@@ -140,7 +140,7 @@ class WorkerPool:
         """Give ``worker`` the next request that may start; None if there is none."""
         running, room, buffer = self.running, self._room, self._buffer
         while True:
-            if not (room.size or buffer.sending):
+            if not room.size:  # then nobody waits to send either, there is room
                 return None
             request = buffer.take(now) if buffer.sending else room.take(now)  # the same, one call less
             if request is None:
