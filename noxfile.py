@@ -43,7 +43,7 @@ def group(*names: str) -> tuple[str, ...]:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """All tests with all extras; every line and branch must have run."""
-    session.install("-e", ".[all]", *group("test"))
+    session.install("-e", ".[all]", "-e", "./testing", *group("test"))
     # Each Python has its own data: what one version runs must not hide what another does not.
     # Not pytest-cov: it starts too late for what a plugin imports.
     data = Path(session.create_tmp(), "coverage")
@@ -60,7 +60,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=OLDEST, venv_backend="uv")
 def lowest(session: nox.Session) -> None:
     """The tests with the oldest releases that pyproject.toml admits."""
-    session.install("--resolution", "lowest-direct", "-e", ".[all]", *group("test"))
+    session.install("--resolution", "lowest-direct", "-e", ".[all]", "-e", "./testing", *group("test"))
     session.run("python", "-m", "pytest", *session.posargs)
 
 
@@ -72,13 +72,14 @@ def bare(session: nox.Session) -> None:
     said = session.run("trio-jobs", success_codes=[2], silent=True)
     if not isinstance(said, str) or len(said.splitlines()) != 1 or "pip install" not in said:
         session.error(f"expected one line with the command to install, trio-jobs said:\n{said}")
-    session.run(*("python", "-m", "pytest", "-m", "not extra", "--ignore=tests/cli"), *session.posargs)
+    left_out = ("-m", "not extra", "--ignore=tests/cli", "--ignore=tests/testing")
+    session.run("python", "-m", "pytest", *left_out, *session.posargs)
 
 
 @nox.session
 def types(session: nox.Session) -> None:
     """Both checkers, strict, over all code; and the public names as a user's checker sees them."""
-    session.install("-e", ".[all]", *group("test", "types"))
+    session.install("-e", ".[all]", "-e", "./testing", *group("test", "types"))
     session.run("mypy")
     session.run("pyright")
 
@@ -111,23 +112,28 @@ def changelog(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build both archives, install the wheel as a user does, and try it without the repository."""
+    """Build all archives, install the wheels as a user does, and try them without the repository."""
     session.install("build[uv]")
     place = Path(session.create_tmp()).resolve()
     shutil.rmtree(place)
-    session.run("python", "-m", "build", "--installer", "uv", "--outdir", str(place), silent=True)
-    wheel, sdist = only(place, "*.whl"), only(place, "*.tar.gz")
-    check_contents(session, wheel, sdist)
+    for project in (".", "testing"):
+        session.run("python", "-m", "build", "--installer", "uv", "--outdir", str(place), project, silent=True)
+    wheel, sdist = only(place, "trio_jobs-*.whl"), only(place, "trio_jobs-*.tar.gz")
+    testing_wheel, testing_sdist = only(place, "trio_jobs_testing-*.whl"), only(place, "trio_jobs_testing-*.tar.gz")
+    check_wheel(session, wheel, "trio_jobs")
+    check_sdist(session, sdist, "trio_jobs", ("tests/test_layout.py", "docs/conf.py", "noxfile.py"))
+    check_wheel(session, testing_wheel, "trio_jobs_testing")
+    check_sdist(session, testing_sdist, "trio_jobs_testing", ("trio_jobs_testing/plugin.py",))
 
     session.run("python", "-m", "venv", str(place / "user"))
     programs = next(path for path in (place / "user").iterdir() if path.name in {"bin", "Scripts"})
     python, trio_jobs = str(programs / "python"), str(programs / "trio-jobs")
     session.run(
-        *(python, "-m", "pip", "install", "--quiet", f"{wheel}[all]", *group("test")),
+        *(python, "-m", "pip", "install", "--quiet", f"{wheel}[all]", str(testing_wheel), *group("test")),
         external=True,
     )
     with session.chdir(place):
-        session.run(python, "-c", "import trio_jobs; print(trio_jobs.__file__)", external=True)
+        session.run(python, "-c", "import trio_jobs_testing, trio_jobs; print(trio_jobs.__file__)", external=True)
         session.run(trio_jobs, "--help", external=True, silent=True)
         Path("trial.py").write_text(TRIAL_JOB)
         Path("input.txt").write_text(TRIAL_INPUT)
@@ -158,30 +164,31 @@ def only(folder: Path, pattern: str) -> Path:
     return found
 
 
-def check_contents(session: nox.Session, wheel: Path, sdist: Path) -> None:
-    """The wheel holds the package alone; the sdist also what is needed to test and document it."""
+def check_wheel(session: nox.Session, wheel: Path, package: str) -> None:
+    """It holds the package alone."""
     with zipfile.ZipFile(wheel) as archive:
         names = {PurePosixPath(name) for name in archive.namelist()}
-    strange = {name.parts[0] for name in names} - {"trio_jobs", f"trio_jobs-{VERSION}.dist-info"}
-    if strange or PurePosixPath("trio_jobs/py.typed") not in names:
-        session.error(f"the wheel must hold trio_jobs with its py.typed only, it has {names}")
+    strange = {name.parts[0] for name in names} - {package, f"{package}-{VERSION}.dist-info"}
+    if strange or PurePosixPath(package, "py.typed") not in names:
+        session.error(f"the wheel must hold {package} with its py.typed only, it has {names}")
+
+
+def check_sdist(session: nox.Session, sdist: Path, package: str, wanted: tuple[str, ...]) -> None:
+    """It holds what is needed to build the wheel, and what is ``wanted``."""
     with tarfile.open(sdist) as archive:
-        inside = {PurePosixPath(name).relative_to(sdist_folder()) for name in archive.getnames()}
-    wanted = {"tests/test_layout.py", "docs/conf.py", "noxfile.py", "LICENSE", "README.md"}
-    if missing := {name for name in wanted if PurePosixPath(name) not in inside}:
-        session.error(f"the sdist lacks {missing}")
-
-
-def sdist_folder() -> str:
-    return f"trio_jobs-{VERSION}"
+        inside = {PurePosixPath(name).relative_to(f"{package}-{VERSION}") for name in archive.getnames()}
+    needed = (*wanted, "LICENSE", "README.md", "pyproject.toml", f"{package}/py.typed")
+    if missing := [name for name in needed if PurePosixPath(name) not in inside]:
+        session.error(f"the sdist of {package} lacks {missing}")
 
 
 def unpacked_without_package(sdist: Path, place: Path) -> Path:
-    """The sdist's tests, beside no package but the installed one."""
+    """The sdist's tests, beside no package but the installed ones."""
     with tarfile.open(sdist) as archive:
         archive.extractall(place, filter="data")
-    shutil.rmtree(place / sdist_folder() / "trio_jobs")
-    return place / sdist_folder()
+    unpacked = place / f"trio_jobs-{VERSION}"
+    shutil.rmtree(unpacked / "trio_jobs")
+    return unpacked
 
 
 if __name__ == "__main__":

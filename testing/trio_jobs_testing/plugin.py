@@ -1,0 +1,1 @@
+"""What pytest loads: options, markers, fixtures, and the runner of Trio tests."""
