@@ -42,24 +42,17 @@ LEVELS = [
     "__init__ __main__",
 ]
 
-# The processor is given these, and works with any other that does as they do.
-UNKNOWN_TO = {"_processor": ("gates", "layers", "transports")}
+TESTING_LEVELS = [
+    "_clock _tasks _patterns _interactions _script",
+    "_recording _scripted _probe _diagram _cassette _hang _running",
+    "simulation/ conformance",
+    "plugin",
+    "__init__",
+]
 
-# outcome comes with trio, whose `reschedule` takes one.
-REQUIRED = {"trio", "outcome", "trio_util", "attrs"}
 PURE_MAY = {"attrs"}
-# Part of an extra: imported inside the function that needs it, or anywhere below this folder.
-OPTIONAL = {"cyclopts": "cli", "rich": "cli", "trio_parallel": None}
 
 TESTS = Path(__file__).parent
-
-
-def package_folder() -> Path:
-    """Where trio_jobs is: in the repository, or installed from a wheel."""
-    spec = find_spec("trio_jobs")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    return Path(spec.submodule_search_locations[0])
 
 
 # -- The table
@@ -71,20 +64,55 @@ class Place:
     pure: bool
 
 
-def table() -> dict[str, Place]:
-    return {
-        entry.rstrip("*").rstrip("/"): Place(level, pure=entry.endswith("*"))
-        for level, row in enumerate(LEVELS)
-        for entry in row.split()
-    }
+@attrs.frozen
+class Rules:
+    """What holds for one of the packages."""
+
+    package: str
+    levels: list[str]
+    required: set[str]
+    """What may be imported everywhere."""
+    optional: dict[str, tuple[str, ...]]
+    """What else may be: inside a function, and anywhere in or below these modules."""
+    unknown_to: dict[str, tuple[str, ...]] = attrs.field(factory=dict[str, tuple[str, ...]])
+    """Modules of ours that a module is given and must not know."""
+
+    def folder(self) -> Path:
+        """Where it is: in the repository, or installed from a wheel."""
+        spec = find_spec(self.package)
+        assert spec is not None
+        assert spec.submodule_search_locations is not None
+        return Path(spec.submodule_search_locations[0])
+
+    def table(self) -> dict[str, Place]:
+        return {
+            entry.rstrip("*").rstrip("/"): Place(level, pure=entry.endswith("*"))
+            for level, row in enumerate(self.levels)
+            for entry in row.split()
+        }
+
+    def place_of(self, module: str) -> Place | None:
+        """The most specific entry that covers it: ``gates._rate``, else ``gates``."""
+        places = self.table()
+        while module not in places and "." in module:
+            module = module.rpartition(".")[0]
+        return places.get(module)
 
 
-def place_of(module: str) -> Place | None:
-    """The most specific entry that covers it: ``gates._rate``, else ``gates``."""
-    places = table()
-    while module not in places and "." in module:
-        module = module.rpartition(".")[0]
-    return places.get(module)
+CORE = Rules(
+    "trio_jobs",
+    LEVELS,
+    required={"trio", "outcome", "trio_util", "attrs"},  # outcome comes with trio, whose `reschedule` takes one
+    optional={"cyclopts": ("cli",), "rich": ("cli",), "trio_parallel": ()},
+    # The processor works with any gate, layer or transport that does as these do.
+    unknown_to={"_processor": ("gates", "layers", "transports")},
+)
+TESTING = Rules(
+    "trio_jobs_testing",
+    TESTING_LEVELS,
+    required={"trio", "outcome", "attrs", "trio_jobs"},
+    optional={"pytest": ("plugin", "conformance"), "pytest_trio": ("plugin",)},
+)
 
 
 # -- What a file imports
@@ -142,42 +170,43 @@ class ImportsOf(ast.NodeVisitor):
 class Tree:
     """A package's files, by the names that the table uses."""
 
+    rules: Rules
     files: dict[str, Path]
 
     @classmethod
-    def of(cls, folder: Path) -> Tree:
+    def of(cls, folder: Path, rules: Rules) -> Tree:
         files: dict[str, Path] = {}
         for file in sorted(folder.rglob("*.py")):
             parts = file.relative_to(folder).with_suffix("").parts
             inner_init = len(parts) > 1 and parts[-1] == "__init__"
             files[".".join(parts[:-1] if inner_init else parts)] = file
-        return cls(files)
+        return cls(rules, files)
 
     def module_named(self, dotted: str) -> str:
         """The module that ``trio_jobs._message.Request`` is from; __init__ for a public name."""
-        name = dotted.removeprefix("trio_jobs").removeprefix(".")
+        name = dotted.removeprefix(self.rules.package).removeprefix(".")
         # The table too: what another file lacks must not look like a public name.
-        while name and name not in self.files and name not in table():
+        while name and name not in self.files and name not in self.rules.table():
             name = name.rpartition(".")[0]
         return name or "__init__"
 
     def imports(self, module: str) -> list[Import]:
         file = self.files[module]
-        package = "trio_jobs"
+        package = self.rules.package
         if "." in module or file.name == "__init__.py":
             inner = module if file.name == "__init__.py" else module.rpartition(".")[0]
-            package = "trio_jobs" if inner == "__init__" else f"trio_jobs.{inner}"
+            package = package if inner == "__init__" else f"{package}.{inner}"
         visitor = ImportsOf(package)
         visitor.visit(ast.parse(file.read_text(encoding="utf-8")))
         return visitor.found
 
 
-def faults(folder: Path) -> Iterator[str]:
+def faults(folder: Path, rules: Rules) -> Iterator[str]:
     """Everything in the package that is not as the table has it, a line each."""
-    tree = Tree.of(folder)
+    tree = Tree.of(folder, rules)
     for module, file in tree.files.items():
         where = file.relative_to(folder.parent).as_posix()
-        place = place_of(module)
+        place = rules.place_of(module)
         if place is None:
             yield f"{where} has no level: add {module} to LEVELS in {Path(__file__).name}"
         else:
@@ -187,76 +216,86 @@ def faults(folder: Path) -> Iterator[str]:
 
 def wrong_imports(tree: Tree, module: str, place: Place) -> Iterator[tuple[int, str]]:
     for found in tree.imports(module):
-        if found.name.split(".")[0] == "trio_jobs":
-            fault = inner_fault(module, place, tree.module_named(found.name))
+        if found.name.split(".")[0] == tree.rules.package:
+            fault = inner_fault(tree.rules, module, place, tree.module_named(found.name))
         else:
-            fault = outer_fault(module, place, found)
+            fault = outer_fault(tree.rules, module, place, found)
         if fault:
             yield found.line, fault
 
 
-def inner_fault(module: str, place: Place, target: str) -> str | None:
+def inner_fault(rules: Rules, module: str, place: Place, target: str) -> str | None:
     """What is wrong with an import of our own."""
-    other = place_of(target)
+    other = rules.place_of(target)
     if other is None or target.rpartition(".")[0] == module:
         return None  # said once, at the file without a place; or a folder's __init__ with its files
     if other.level > place.level:
         return f"imports {target}, which is above {module}"
     if other.level == place.level:
         return f"imports {target}, which is on one level with {module}"
-    if target.split(".")[0] in UNKNOWN_TO.get(module, ()):
+    if target.split(".")[0] in rules.unknown_to.get(module, ()):
         return f"imports {target}, which {module} is given and must not know"
     return None
 
 
-def outer_fault(module: str, place: Place, found: Import) -> str | None:
+def outer_fault(rules: Rules, module: str, place: Place, found: Import) -> str | None:
     """What is wrong with an import from elsewhere."""
-    name = found.name.split(".")[0]
+    name, *inside = found.name.split(".")
     if name in sys.stdlib_module_names:
         return None
-    if name in OPTIONAL:
-        home = OPTIONAL[name]
-        if found.in_function or module.split(".")[0] == home:
+    if name in rules.optional:
+        if found.in_function or module.split(".")[0] in rules.optional[name]:
             return None
-        return f"imports {name}, which an extra brings, outside the function that needs it"
-    if name not in REQUIRED:
-        return f"imports {name}, which trio-jobs does not depend on"
+        return f"imports {name}, which may be missing here, outside the function that needs it"
+    if name not in rules.required:
+        return f"imports {name}, which {rules.package} does not depend on"
+    if name == CORE.package and any(part.startswith("_") for part in inside):
+        return f"imports {found.name}, which is private"
     if place.pure and name not in PURE_MAY:
         return f"imports {name}, but {module} is decided in plain functions"
     return None
 
 
-def untested(package: Path, tests: Path) -> Iterator[str]:
+def untested(package: Path, rules: Rules, tests: Path) -> Iterator[str]:
     """Every module whose test file is missing."""
-    for module, file in Tree.of(package).files.items():
+    for module, file in Tree.of(package, rules).files.items():
         if file.stem.startswith("__"):
             continue  # public names only, or the command, which tests/cli runs
         *folders, name = module.split(".")
         test = Path(*folders, f"test_{name.lstrip('_')}.py")
         if not (tests / test).is_file():
-            yield f"trio_jobs/{file.relative_to(package).as_posix()} lacks tests/{test.as_posix()}"
+            where = file.relative_to(package.parent).as_posix()
+            yield f"{where} lacks {tests.name}/{test.as_posix()}"
 
 
-# -- The package as it is
+# -- The packages as they are
+
+HERE = [(CORE, TESTS)]
+if find_spec("trio_jobs_testing") is not None:  # pragma: no branch  # where the first is tried alone it is not
+    HERE.append((TESTING, TESTS / "testing"))
+each_package = pytest.mark.parametrize(("rules", "tests"), HERE, ids=[rules.package for rules, _ in HERE])
 
 
-def test_every_import_goes_downwards() -> None:
+@each_package
+def test_every_import_goes_downwards(rules: Rules, tests: Path) -> None:
     """A module imports from lower levels, and from others only what it may."""
-    found = list(faults(package_folder()))
+    found = list(faults(rules.folder(), rules))
 
     assert not found, "\n".join(["", *found])
 
 
-def test_every_module_has_a_test_file_of_its_name() -> None:
+@each_package
+def test_every_module_has_a_test_file_of_its_name(rules: Rules, tests: Path) -> None:
     """trio_jobs/gates/_rate.py is tested in tests/gates/test_rate.py."""
-    found = list(untested(package_folder(), TESTS))
+    found = list(untested(rules.folder(), rules, tests))
 
     assert not found, "\n".join(["", *found])
 
 
-def test_the_table_names_nothing_twice() -> None:
+@each_package
+def test_the_table_names_nothing_twice(rules: Rules, tests: Path) -> None:
     """A module has one level."""
-    entries = [entry.rstrip("*").rstrip("/") for row in LEVELS for entry in row.split()]
+    entries = [entry.rstrip("*").rstrip("/") for row in rules.levels for entry in row.split()]
 
     assert len(entries) == len(set(entries))
 
@@ -285,11 +324,11 @@ def plant(folder: Path, files: dict[str, str]) -> Path:
         ("_job", "from trio_jobs import Request", ":1 imports __init__, which is above _job"),
         ("_job", "\nfrom ._channel import X", ":2 imports _channel, which is on one level"),
         ("_job", "def f():\n  from ._processor import X", ":2 imports _processor, which is above"),
-        ("_job", "async def f():\n  import pytest", ":2 imports pytest, which trio-jobs does not"),
-        ("_job", "import trio_jobs_testing", ":1 imports trio_jobs_testing, which trio-jobs does"),
-        ("_job", "import hypothesis.strategies", ":1 imports hypothesis, which trio-jobs does"),
-        ("_job", "import trio_parallel", ":1 imports trio_parallel, which an extra brings"),
-        ("_job", "if X:\n  import rich", ":2 imports rich, which an extra brings"),
+        ("_job", "async def f():\n  import pytest", ":2 imports pytest, which trio_jobs does not"),
+        ("_job", "import trio_jobs_testing", ":1 imports trio_jobs_testing, which trio_jobs does"),
+        ("_job", "import hypothesis.strategies", ":1 imports hypothesis, which trio_jobs does"),
+        ("_job", "import trio_parallel", ":1 imports trio_parallel, which may be missing"),
+        ("_job", "if X:\n  import rich", ":2 imports rich, which may be missing"),
         ("_message", "import trio.lowlevel", ":1 imports trio, but _message is decided in plain"),
         ("_message", "from trio_util import X", ":1 imports trio_util, but _message is decided"),
         ("gates/_rate", "import trio", ":1 imports trio, but gates._rate is decided in plain"),
@@ -305,7 +344,7 @@ def plant(folder: Path, files: dict[str, str]) -> Path:
 )
 def test_a_wrong_file_is_reported(tmp_path: Path, file: str, source: str, fault: str) -> None:
     """The report names the file, the line and what is wrong, and nothing else."""
-    found = list(faults(plant(tmp_path, {file: source})))
+    found = list(faults(plant(tmp_path, {file: source}), CORE))
 
     assert len(found) == 1
     assert found[0].startswith(f"trio_jobs/{file}.py")
@@ -330,7 +369,32 @@ def test_a_wrong_file_is_reported(tmp_path: Path, file: str, source: str, fault:
 )
 def test_a_right_file_is_not_reported(tmp_path: Path, file: str, source: str) -> None:
     """What goes downwards passes, and so does what only type checkers read."""
-    assert list(faults(plant(tmp_path, {file: source}))) == []
+    assert list(faults(plant(tmp_path, {file: source}), CORE)) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "fault"),
+    [
+        ("_clock", "from trio_jobs import Request", None),
+        ("_clock", "from trio_jobs._message import Request", "imports trio_jobs._message.Request, which is private"),
+        ("_clock", "from trio_jobs import _message", "imports trio_jobs._message, which is private"),
+        ("_clock", "import pytest", "imports pytest, which may be missing here"),
+        ("plugin", "import pytest", None),
+        ("_clock", "import hypothesis", "imports hypothesis, which trio_jobs_testing does not depend on"),
+        ("_clock", "from ._hang import X", "imports _hang, which is above _clock"),
+    ],
+)
+def test_the_testing_product_uses_what_is_public(tmp_path: Path, file: str, source: str, fault: str | None) -> None:
+    """And pytest in the plugin alone, so that all else works under any runner."""
+    package = tmp_path / "trio_jobs_testing"
+    package.mkdir()
+    (package / "_hang.py").touch()
+    (package / f"{file}.py").write_text(source, encoding="utf-8")
+
+    found = list(faults(package, TESTING))
+
+    assert len(found) == (fault is not None)
+    assert fault is None or fault in found[0]
 
 
 def test_a_module_without_test_file_is_reported(tmp_path: Path) -> None:
@@ -342,7 +406,7 @@ def test_a_module_without_test_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_job.py").touch()
 
-    assert list(untested(package, tmp_path / "tests")) == [
+    assert list(untested(package, CORE, tmp_path / "tests")) == [
         "trio_jobs/gates/_rate.py lacks tests/gates/test_rate.py",
         "trio_jobs/memory.py lacks tests/test_memory.py",
     ]
