@@ -38,11 +38,11 @@ def calls(job: Job[int, int, object], in_flight: int, workers: int, time_limit: 
     return run
 
 
-def queued(workers: int) -> AsyncRun:
+def queued(workers: int, job: Job[int, int, object] = give_back_job) -> AsyncRun:
     """So many requests that all wait before the first is run, and one subscriber who takes all answers there are."""
 
     async def run(times: int) -> None:
-        processor = Processor(give_back_job, concurrency=workers, request_buffer_size=inf, response_buffer_size=inf)
+        processor = Processor(job, concurrency=workers, request_buffer_size=inf, response_buffer_size=inf)
         with processor.request_sender() as sender, processor.subscribe() as responses:
             for number in range(times):
                 sender.send_nowait(Request(number))
@@ -94,6 +94,14 @@ def test_a_call_takes_few_python_calls(in_flight: int, workers: int, time_limit:
 def test_a_queued_request_takes_few_python_calls() -> None:
     """Sending it, running it and receiving its answer, with nobody to be woken for it."""
     assert count_calls(queued(8), CALLS).own <= 21.9
+
+
+@pytest.mark.parametrize(("job", "steps"), [(give_back_job, 0.15), (give_back_later_job, 1.15)])
+def test_a_queued_request_takes_a_task_step_for_each_checkpoint_of_its_job(
+    job: Job[int, int, object], steps: float
+) -> None:
+    """Jobs that yield need no turns of others between them."""
+    assert count_steps(queued(8, job), CALLS).tasks <= steps
 
 
 class Made:
@@ -161,17 +169,26 @@ def test_a_burst_of_jobs_that_never_yield_wakes_no_herd() -> None:
     assert trio.run(main, clock=StoppedClock()) <= 5
 
 
-@pytest.mark.parametrize(("workers", "most"), [(1, 2 * 32), (16, 2 * (32 + 16))])
-def test_others_get_their_turn_between_jobs_that_never_yield(workers: int, most: int) -> None:
-    """All workers share one budget a scheduler pass, beyond which each runs one job at most.
+class PacedClock(StoppedClock):
+    """A clock that is moved by what runs."""
 
-    Between two turns there are two passes where the workers come last in one and first in the next.
-    """
+    time = 0.0
+
+    def current_time(self) -> float:
+        """As far as it was moved."""
+        return self.time
+
+
+def most_between_turns(workers: int, seconds: float) -> int:
+    """How many jobs run at the most between two turns of a bystander, if each takes so long and never yields."""
+    clock = PacedClock()
     since, counts = 0, [0]
 
-    async def run_one(body: int) -> None:
+    @trio_jobs.job
+    async def work(body: int) -> None:
         nonlocal since
         since += 1
+        clock.time += seconds
 
     async def stand_by() -> None:
         nonlocal since
@@ -181,7 +198,7 @@ def test_others_get_their_turn_between_jobs_that_never_yield(workers: int, most:
             counts.append(since)
 
     async def main() -> None:
-        processor = Processor(trio_jobs.job(run_one), concurrency=workers, request_buffer_size=inf)
+        processor = Processor(work, concurrency=workers, request_buffer_size=inf)
         with processor.request_sender() as sender:
             for number in range(CALLS):
                 sender.send_nowait(Request(number))
@@ -192,9 +209,19 @@ def test_others_get_their_turn_between_jobs_that_never_yield(workers: int, most:
                 processor.close_requests()
             nursery.cancel_scope.cancel()
 
-    trio.run(main, clock=StoppedClock())
+    trio.run(main, clock=clock)
+    return max(counts)
 
-    assert 0 < max(counts) <= most
+
+@pytest.mark.parametrize("workers", [1, 16])
+@pytest.mark.parametrize(("seconds", "budget"), [(0, 32), (30e-6, 4), (1e-3, 1)])
+def test_others_get_their_turn_between_jobs_that_never_yield(workers: int, seconds: float, budget: int) -> None:
+    """All workers share a budget of 32 jobs or 100 microseconds a scheduler pass, whichever is used up first.
+
+    Beyond it each runs one job at most. Between two turns there are two passes where the workers come last in one and
+    first in the next.
+    """
+    assert 0 < most_between_turns(workers, seconds) <= 2 * (budget + (workers - 1))
 
 
 # -- Broadcast

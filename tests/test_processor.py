@@ -183,6 +183,26 @@ async def test_an_id_that_runs_already_is_rejected_and_not_run_again() -> None:
         assert processor.statistics().rejected == 1
 
 
+async def test_an_id_whose_answer_waits_to_be_published_is_not_run_again_either() -> None:
+    """Its job has ended, and its one answer is on the way."""
+    started: list[object] = []
+
+    @job
+    async def note(request: object) -> None:
+        started.append(request)
+
+    async with open_processor(note, response_buffer_size=1) as processor, processor.request_sender() as sender:
+        with processor.subscribe() as slow:
+            for body, request_id in [(1, "published"), (2, "waits"), (3, "waits")]:
+                await sender.send(Request(body, id=request_id))
+                await wait_all_tasks_blocked()
+            ids = [(await slow.receive()).id for _ in range(2)]
+
+    assert ids == ["published", "waits"]
+    assert started == [1, 2]
+    assert [letter.request.body for letter in processor.dead_letters()] == [3]
+
+
 # --- resources, cache, progress
 
 
@@ -444,6 +464,23 @@ async def test_a_deadline_holds_while_the_request_waits(autojump_clock: object) 
     assert isinstance(response, Aborted)
     assert (response.reason, response.waited, response.ran) == (AbortReason.DEADLINE, 5, 0)
     assert trio.current_time() - start == 5
+
+
+async def test_a_request_that_was_late_when_it_was_sent_is_never_started() -> None:
+    """Whether its worker or the alarm comes first, which is for chance to decide."""
+    started: list[object] = []
+
+    @job
+    async def note(request: object) -> None:
+        started.append(request)
+
+    async with open_processor(note) as processor, processor.request_sender() as sender:
+        for number in range(30):
+            await sender.send(Request(number, deadline=trio.current_time() - 1))
+            await wait_all_tasks_blocked()
+
+    assert started == []
+    assert processor.statistics().aborted == 30
 
 
 async def test_a_request_that_is_late_already_is_not_started(autojump_clock: object) -> None:

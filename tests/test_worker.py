@@ -31,7 +31,7 @@ from trio_jobs import (
 )
 from trio_jobs._worker import BUDGET
 
-from .simple_jobs import hang, stubborn
+from .simple_jobs import double, hang, stubborn
 
 variable: ContextVar[object] = ContextVar("variable", default="clean")
 
@@ -255,6 +255,23 @@ async def test_a_context_variable_set_by_one_job_is_not_seen_by_the_next() -> No
             await processor.call(value)
 
     assert seen == ["clean"] * 4
+
+
+async def test_a_context_variable_that_nobody_had_set_is_not_seen_by_the_next_job() -> None:
+    """Wherever it stands among the others, for they have an order of their own."""
+    variables = [ContextVar[int](f"new {number}", default=0) for number in range(30)]
+    seen: list[int] = []
+
+    @job
+    async def set_one(request: int) -> None:
+        seen.extend(variable.get() for variable in variables)
+        variables[request].set(1)
+
+    async with open_processor(set_one, concurrency=1) as processor:
+        for number in range(30):
+            await processor.call(number)
+
+    assert not any(seen)
 
 
 async def test_a_context_variable_that_is_put_back_does_not_cost_a_worker() -> None:
@@ -536,3 +553,18 @@ async def test_a_context_variable_that_was_there_and_is_changed_is_not_seen_by_t
             pass
 
     assert seen == ["of the processor"] * 5
+
+
+async def test_the_time_that_an_answer_waits_to_be_published_is_not_that_of_the_next_job(
+    autojump_clock: object,
+) -> None:
+    """That has not begun: it waits."""
+    async with open_processor(double, concurrency=1, response_buffer_size=1) as processor:
+        with processor.subscribe() as slow:
+            submissions = [await processor.submit(number) for number in range(3)]
+            await wait_all_tasks_blocked()
+            await trio.sleep(10)
+            await slow.receive()
+        responses = [await submission.wait() for submission in submissions]
+
+    assert [(response.waited, response.ran) for response in responses] == [(0, 0), (0, 0), (10, 0)]
