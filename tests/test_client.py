@@ -258,3 +258,26 @@ async def test_its_repr_says_how_much_it_waits_for() -> None:
 
             assert repr(client) == "<Client open=1>"
             await submission.cancel()
+
+
+async def test_submissions_that_end_with_their_block_are_cancelled_all_at_once(autojump_clock: object) -> None:
+    """It takes as long as the slowest of them takes to clean up."""
+
+    @job
+    async def clean_up_for(seconds: float) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(seconds)
+
+    async with open_processor(clean_up_for) as processor:
+        start = trio.current_time()
+        with pytest.raises(LookupError):
+            async with open_client(processor.request_sender(), processor) as client:
+                for seconds in (3, 1, 2):
+                    await client.submit(seconds)
+                await wait_all_tasks_blocked()
+                raise LookupError
+
+        assert trio.current_time() - start == 3

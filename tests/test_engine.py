@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from math import inf
 from typing import Any
 
 import pytest
@@ -10,12 +11,16 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from trio_jobs import (
+    Aborted,
     BroadcastSender,
     ConservationError,
+    Disconnected,
+    Failed,
     JobTooSlow,
     LeaseLost,
     Processor,
     ProcessorState,
+    ProcessorStopped,
     Request,
     RequestReceiver,
     Response,
@@ -26,19 +31,20 @@ from trio_jobs import (
     open_request_channel,
     send_receive,
 )
+from trio_jobs._hidden_nursery import open_hidden_nursery
 from trio_jobs.gates import Gate, Hold
 
 from .broken_resources import raise_when_closed
-from .simple_jobs import double, fail, hang
+from .simple_jobs import double, fail, hang, sleep_for
 
 
 class Transport(RequestReceiver[Any]):
     """A few requests, and settlements that go as a test wants them to."""
 
-    def __init__(self, *requests: Request[Any], error: Exception | None = None, hang: bool = False) -> None:
+    def __init__(self, *requests: Request[Any], error: Exception | None = None, takes: float = 0) -> None:
         self._requests = list(requests)
         self._error = error
-        self._hang = hang
+        self._takes = takes
         self.settled: list[tuple[str, str]] = []
 
     async def receive(self) -> Request[Any]:
@@ -48,9 +54,7 @@ class Transport(RequestReceiver[Any]):
         return self._requests.pop(0)
 
     async def _settle(self, verb: str, request: Request[Any]) -> None:
-        await trio.lowlevel.checkpoint()
-        if self._hang:
-            await trio.sleep_forever()
+        await trio.sleep(self._takes)
         if self._error is not None:
             raise self._error
         self.settled.append((verb, request.id))
@@ -120,7 +124,7 @@ async def test_a_settlement_that_raises_fails_the_processor_and_leaves_the_reque
 
 async def test_a_settlement_that_hangs_is_given_up_at_the_clean_up_limit(autojump_clock: object) -> None:
     """A drain ends in bounded time."""
-    processor = Processor(double, requests=Transport(Request(1, id="r1"), hang=True), cleanup_limit=5)
+    processor = Processor(double, requests=Transport(Request(1, id="r1"), takes=inf), cleanup_limit=5)
     async with trio.open_nursery() as nursery:
         await nursery.start(processor.run)
         await wait_all_tasks_blocked()
@@ -383,3 +387,150 @@ async def test_a_call_cancelled_over_a_shared_channel_is_aborted_once(autojump_c
             await processor.drain(0)
     for handle in (sender, receiver, responses):
         handle.close()
+
+
+async def test_a_last_request_that_is_late_when_its_turn_comes_does_not_keep_the_processor_from_ending(
+    autojump_clock: object,
+) -> None:
+    """Its slot and its deadline come at the same moment, and chance decides which is seen first."""
+    for _ in range(20):
+        with trio.fail_after(100):
+            async with open_processor(sleep_for, concurrency=1) as processor:
+                await processor.submit(1, detached=True)
+                late = await processor.submit(1, time_limit=1, detached=True)
+        response = await late.wait()
+
+        assert isinstance(response, Aborted)
+
+
+async def test_leases_lost_while_it_ends_hide_no_error_and_leave_no_caller_waiting(autojump_clock: object) -> None:
+    """Its channel is closed under it: that is its error, and what it held belongs to somebody else."""
+    sender, receiver = open_request_channel(8)
+    processor = Processor(sleep_for, requests=receiver, concurrency=1, room=5)
+    told: list[str] = []
+
+    async def call() -> None:
+        with pytest.raises(ProcessorStopped) as caught:
+            await processor.call(1)
+        told.append(str(caught.value))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(call)
+        with pytest.raises(trio.ClosedResourceError):
+            async with open_hidden_nursery() as running:
+                await running.start(processor.run)
+                await wait_all_tasks_blocked()
+                receiver.close()
+    sender.close()
+
+    assert told == [f"processor {processor.name} is failed"] * 3
+    statistics = processor.statistics()
+    assert (statistics.claimed, statistics.lost) == (3, 3)
+
+
+async def test_what_is_not_released_within_the_clean_up_limit_is_left(autojump_clock: object) -> None:
+    """Its lease ends by itself; the books balance all the same."""
+    transport = Transport(Request(1, id="r1"), Request(2, id="r2"), takes=inf)
+    processor = Processor(hang, requests=transport, concurrency=1, room=2, cleanup_limit=5)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(processor.run)
+        await wait_all_tasks_blocked()
+        await processor.drain(0)
+
+    statistics = processor.statistics()
+    assert (statistics.claimed, statistics.released, statistics.left) == (2, 0, 2)
+
+
+async def test_room_that_one_subscriber_makes_may_fill_another_and_the_answer_is_still_out(
+    autojump_clock: object,
+) -> None:
+    """At the publish limit the first is cut off, what waited longer goes before, and the second is full then."""
+    async with open_processor(sleep_for, concurrency=4, response_buffer_size=3, publish_limit=1) as processor:
+        with processor.subscribe() as stuck, processor.subscribe() as slow:
+            for _ in range(3):
+                await processor.submit(0)
+            await wait_all_tasks_blocked()
+            await slow.receive()
+            answers = [await processor.submit(seconds) for seconds in (0, 0.1, 0.2)]
+            for answer in answers:
+                await answer.wait()
+            with pytest.raises(Disconnected):
+                stuck.receive_nowait()
+
+
+async def test_an_answer_given_after_the_grace_waits_for_no_slow_subscriber(autojump_clock: object) -> None:
+    """A job may answer while it cleans up; who is in the way of that is cut off as at the grace itself."""
+
+    @job
+    async def fail_when_stopped(request: object) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(1)
+            raise ValueError(request)
+
+    processor = Processor(fail_when_stopped, response_buffer_size=1, cleanup_limit=10)
+    with processor.subscribe() as stuck:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(processor.run)
+            first, second = [await processor.submit(number, detached=True) for number in range(2)]
+            await wait_all_tasks_blocked()
+            start = trio.current_time()
+            report = await processor.drain(0)
+
+            assert trio.current_time() - start == 1
+            assert report.left == ()
+            assert isinstance(await first.wait(), Failed)
+            assert isinstance(await second.wait(), Failed)
+        with pytest.raises(Disconnected):
+            stuck.receive_nowait()
+
+
+@pytest.mark.parametrize("deliveries", [2, 3])
+async def test_a_request_that_a_transport_delivers_again_and_again_is_rejected_each_time(
+    deliveries: int, autojump_clock: object
+) -> None:
+    """Also while an earlier one is being rejected, and when the job ends meanwhile."""
+    requests = [Request(1.0, id="same") for _ in range(deliveries)]
+    transport = Transport(*requests, takes=5)
+    await Processor(sleep_for, requests=transport, concurrency=deliveries).run()
+
+    rejected = ("reject: a request of the same id runs already", "same")
+    assert sorted(transport.settled) == [("ack", "same"), *[rejected] * (deliveries - 1)]
+
+
+@pytest.mark.parametrize("given", [False, True])
+async def test_a_request_that_is_handed_back_and_then_aborted_by_its_caller_counts_once(
+    given: bool, autojump_clock: object
+) -> None:
+    """It is answered, so nobody is told that it is to be run again."""
+
+    @job
+    async def clean_up_for(seconds: float) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(seconds)
+
+    channel = open_request_channel(8)
+    processor = Processor(clean_up_for, requests=channel.receiver if given else None)
+
+    async def call() -> None:
+        with trio.move_on_after(2):
+            await processor.call(0)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(processor.run)
+        await processor.submit(3, detached=True)
+        nursery.start_soon(call)
+        await trio.sleep(1)
+        report = await processor.drain(0)
+
+    statistics = processor.statistics()
+    assert len(report.handed_back) == 1
+    assert (statistics.claimed, statistics.released, statistics.aborted) == (2, 1, 1)
+    channel.sender.close()
+    channel.receiver.close()

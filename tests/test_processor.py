@@ -394,6 +394,20 @@ async def test_cancel_of_an_unknown_id_has_no_later_effect() -> None:
             assert (await responses.receive()).unwrap() == 2
 
 
+async def test_cancel_after_the_end_finds_nothing() -> None:
+    """What was handed back is no longer this processor's."""
+    processor = Processor(hang, concurrency=1)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(processor.run)
+        submissions = [await processor.submit(number, detached=True) for number in range(2)]
+        await wait_all_tasks_blocked()
+        await processor.drain(0)
+    before = processor.statistics()
+
+    assert [await processor.cancel(submission.id) for submission in submissions] == [False, False]
+    assert processor.statistics() == before
+
+
 async def test_all_who_cancel_the_same_job_return_when_it_is_gone() -> None:
     """It is cancelled once."""
     let_go = trio.Event()

@@ -249,6 +249,43 @@ def test_what_waits_for_long_in_an_endless_stream_costs_no_memory() -> None:
     assert [one.accepted for one in room._everyone()] == [*range(5_000, 5_700)]
 
 
+def test_what_is_dropped_and_never_has_its_turn_costs_no_memory() -> None:
+    """All slots may be taken for ever while callers come and give up; those who still wait keep their order."""
+    room = WaitingRoom(concurrency=1)
+    add(room, "runs")
+    take(room)
+    add(room, "first")
+    for number in range(5_000):
+        add(room, f"{number}")
+        room.drop(f"{number}")
+        assert len(room._line) <= 200
+    add(room, "last")
+
+    assert ids(room) == ["first", "last"]
+    room.finished(request("runs"), now=0)
+    assert take(room) == "first"
+
+
+def test_dropped_requests_are_swept_out_of_groups_too() -> None:
+    """Of those that a gate keeps, and of those that were freed and are asked about next."""
+    gate = OnePerKey()
+    room = WaitingRoom(gates=[gate])
+    for key in ("a", "b"):
+        add(room, f"{key} runs/{key}")
+        take(room)
+        add(room, *(f"{key}{number}/{key}" for number in range(100)))
+    assert take(room) is None
+    gate.running.remove("b")
+    gate.free("b")
+    for number in range(100):
+        room.drop(f"a{number}/a")
+        room.drop(f"b{number}/b")
+
+    assert len(room) == 0
+    assert sum(len(line) for line in room._lines()) <= 65
+    assert take(room) is None
+
+
 def test_a_small_line_is_not_trimmed_at_every_step() -> None:
     """That would move all times for each request taken."""
     room = WaitingRoom()
@@ -1136,3 +1173,16 @@ def test_it_does_as_a_plain_list_does(seed: int) -> None:
             assert len(model.room) == len(model.waiting)
     for model in models:
         model.check("0")
+
+
+def test_a_sweep_leaves_what_is_delayed_and_is_not_made_again_for_it() -> None:
+    """It is skipped when its time comes, as before."""
+    room = WaitingRoom()
+    for number in range(200):
+        room.give_back(request(f"{number}"), now=0, delay=5)
+        room.drop(f"{number}")
+    room.give_back(request("kept"), now=0, delay=5)
+
+    room.wake(5)
+    assert take_all(room, now=5) == ["kept"]
+    assert len(room) == 0

@@ -167,8 +167,9 @@ class Client(Generic[RequestT, ResponseT]):
 
     async def _cancel_all(self) -> None:
         with trio.CancelScope(shield=True):
-            for submission in list(self._submissions.values()):
-                await submission.cancel()
+            async with trio.open_nursery() as nursery:
+                for submission in self._submissions.values():
+                    nursery.start_soon(submission.cancel)
 
 
 async def send_receive(

@@ -7,6 +7,7 @@ request travels: sender -> waiting room -> worker -> job -> broadcast -> settlem
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Coroutine
+from contextlib import suppress
 from math import inf
 from typing import Any, Generic, TypeVar
 
@@ -124,7 +125,8 @@ class Engine(Generic[RequestT, ResponseT]):
     # --- the end
 
     def cut_off_slow_subscribers(self) -> None:
-        """Let no publish wait any longer."""
+        """Let no publish wait any longer, nor any that is still to come."""
+        self._publish_limit = 0
         for scope in self._publish_scopes:
             scope.cancel(reason="the grace is over")
 
@@ -134,15 +136,26 @@ class Engine(Generic[RequestT, ResponseT]):
         for scope in (*shields, *self._settle_scopes):
             scope.cancel(reason="the clean-up limit is over")
 
-    async def release_all(self, requests: RequestReceiver[RequestT], limit: float) -> None:
-        """Hand what waits here back to where it came from, for at most ``limit`` seconds."""
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + limit):
+    async def release_all(self, limit: float) -> None:
+        """Hand what waits here back to where it came from, for at most ``limit`` seconds; in memory it stays here."""
+        waiting, requests = list(self.room), self.requests
+        if requests is None:
             interrupted = {request.id for request in self.handed_back}
-            for request in list(self.room):
-                if request.id not in interrupted:
-                    self.ledger.claimed += 1
-                await requests.release(request)
-                self.ledger.released += 1
+            back = sum(request.id in interrupted for request in waiting)
+            self.ledger.claimed += back
+            self.ledger.released += back
+            return
+        self.ledger.claimed += len(waiting)
+        self.ledger.left += len(waiting)  # until it is known of each
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + limit):
+            for request in waiting:
+                try:
+                    await requests.release(request)
+                except LeaseLost:
+                    self.ledger.lost += 1
+                else:
+                    self.ledger.released += 1
+                self.ledger.left -= 1
 
     # --- what becomes of one request; called by the workers
 
@@ -186,15 +199,18 @@ class Engine(Generic[RequestT, ResponseT]):
 
     async def _publish(self, response: Response[Any], cause: BaseException | None) -> None:
         """Publish, cutting off slow blocking subscribers after the publish limit or at the drain's grace."""
-        with trio.move_on_after(self._publish_limit) as limit:
-            self._publish_scopes.add(limit)
-            try:
-                await self.responses._publish(response, cause)
-            finally:
-                self._publish_scopes.discard(limit)
-        if limit.cancelled_caught:
+        while True:  # room made by one cut off may be taken by those who wait to publish, and fill another
+            with trio.move_on_after(self._publish_limit) as limit:
+                self._publish_scopes.add(limit)
+                try:
+                    await self.responses._publish(response, cause)
+                    return
+                finally:
+                    self._publish_scopes.discard(limit)
             self.responses._disconnect_blocking()
-            self.responses._publish_nowait(response, cause)
+            with suppress(trio.WouldBlock):
+                self.responses._publish_nowait(response, cause)
+                return
 
     async def _settle(self, request: Request[Any], response: Response[Any]) -> None:
         case, reason = _CASES[type(response)], ""
@@ -233,13 +249,13 @@ class Engine(Generic[RequestT, ResponseT]):
             self._reject(request, "a request of the same id runs already")
         else:
             self._answer_unstarted(request, AbortReason.DEADLINE, waited)
+        self.pool.tell_if_done()
 
     def hand_back(self, request: Request[Any]) -> None:
         """Its run was interrupted, as only the end of the processor does: it waits again, and nothing else starts."""
         self.room.paused = True
         self.handed_back.append(request)
-        if self.requests is None:
-            self.ledger.released += 1
+        self.ledger.claimed -= 1  # it waits again, as any other that did not start
         self.buffer.give_back(request)
 
     def all_done(self) -> None:
@@ -268,7 +284,16 @@ class Engine(Generic[RequestT, ResponseT]):
         if self.requests is None:
             self.buffer.bury(request, reason)
         else:
-            self._do_later(request, self.requests.reject(request, reason))
+            assert self.nursery is not None
+            self.pool.rejecting += 1
+            self.nursery.start_soon(self._tell_rejected, self.requests, request, reason)
+
+    async def _tell_rejected(self, requests: RequestReceiver[Any], request: Request[Any], reason: str) -> None:
+        try:
+            await requests.reject(request, reason)
+        finally:
+            self.pool.rejecting -= 1
+            self.pool.tell_if_done()
 
     def _do_later(self, request: Request[Any], rest: Coroutine[Any, Any, None] | None) -> None:
         """Do in a task of its own what could not be done at once."""

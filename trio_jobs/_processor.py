@@ -340,7 +340,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         if worker is not None:
             await worker.wait_gone()
             return True
-        waiting = self._room.find(request_id)
+        waiting = None if self._ended.is_set() else self._room.find(request_id)
         if waiting is not None:
             self._engine.abort_waiting(waiting.request, AbortReason.OPERATOR, waiting.accepted)
         await trio.lowlevel.cancel_shielded_checkpoint()
@@ -407,9 +407,11 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             await self._clean_up()
         else:
             await trio.lowlevel.checkpoint()
+        interrupted = {request.id for request in self._engine.handed_back}
+        waiting = [request.id for request in self._room]
         return DrainReport(
-            handed_back=tuple(request.id for request in self._engine.handed_back),
-            waiting=tuple(request.id for request in self._room if request not in self._engine.handed_back),
+            handed_back=tuple(request_id for request_id in waiting if request_id in interrupted),
+            waiting=tuple(request_id for request_id in waiting if request_id not in interrupted),
             left=tuple(self._engine.pool.running),
         )
 
@@ -504,9 +506,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         self._engine.pool.closing = True
         self._engine.buffer.refuse(self._stopped_error)
         self._engine.receiving.cancel(reason="the processor is draining")
-        if not self._engine.pool.running and not self._engine.pool.publishing:
-            self._idle.set()
-            self._engine.pool.stop()
+        self._end_if_done()
 
     async def _clean_up(self) -> None:
         """The grace is over: interrupt what still runs, for at most the clean-up limit."""
@@ -521,14 +521,13 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
 
     def _end_if_done(self) -> None:
         if self.state.value is ProcessorState.DRAINING:
-            if not self._engine.pool.running and not self._engine.pool.publishing:
+            if self._engine.pool.at_rest:
                 self._idle.set()
                 self._engine.pool.stop()
         elif (
             self.state.value is ProcessorState.FINISHING
             and self._engine.requests_ended
-            and not self._engine.pool.running
-            and not self._engine.pool.publishing
+            and self._engine.pool.at_rest
             and not len(self._room)
         ):
             self._engine.buffer.refuse(self._stopped_error)
@@ -537,8 +536,12 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
     async def _close(self) -> None:
         """All workers are gone: hand back what is left, end the broadcast, balance the books."""
         self._engine.buffer.refuse(self._stopped_error)
-        if self._requests is not None:
-            await self._engine.release_all(self._requests, self._cleanup_limit)
+        try:
+            await self._engine.release_all(self._cleanup_limit)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
         unanswered = [request.id for request in self._room]
         self._room.close()
         self._advance(Event.END if self._failure is None else Event.FAIL)

@@ -169,6 +169,7 @@ class WaitingRoom:
         self.size = 0
         """How many wait."""
         self._dropped: dict[str, int] = {}  # ids and how many of each are to be skipped when their turn comes
+        self._not_swept = 0  # how many of these the last sweep left, for they are delayed
         self._index: dict[str, Waiting] | None = None  # made by the first look-up of an id; most rooms never need it
         for gate in self._gates:
             gate._join(self)
@@ -283,6 +284,8 @@ class WaitingRoom:
         """Let go of a request that is known to wait here; of several with this id, of one."""
         self._dropped[request_id] = self._dropped.get(request_id, 0) + 1
         self._forget(request_id)
+        if len(self._dropped) > _SWEEP_FROM + self.size + 2 * self._not_swept:
+            self._sweep_dropped()
 
     def find(self, request_id: str) -> Waiting | None:
         """A request of this id, if one waits. The first call looks at all of them, later ones at a table."""
@@ -344,6 +347,17 @@ class WaitingRoom:
                 entry for entry in self.timed if isinstance(entry[2], _Group) or entry[2].request.id != request_id
             ]
             heapify(self.timed)
+
+    def _sweep_dropped(self) -> None:
+        """Take out what was dropped before it is most of what is here, for its turn may be long in coming."""
+        for line in self._lines():
+            for _ in range(len(line)):
+                request = line.take()
+                if not self._was_dropped(request.id):
+                    line.put(request, line.accepted)
+        if self._freed:
+            self._line_of_freed()  # lets go of groups that are empty now
+        self._not_swept = len(self._dropped)
 
     # --- who is kept
 

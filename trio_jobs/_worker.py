@@ -68,6 +68,7 @@ class WorkerPool:
         self.name = name
         self.ledger = ledger
         self.running: dict[str, Worker] = {}
+        self.rejecting = 0
         self.publishing: dict[str, Request[Any]] = {}
         """Jobs that have ended and whose responses wait for a slow subscriber, or for their settlement."""
         self.run_job: Callable[[Any], Awaitable[Any]]
@@ -209,8 +210,13 @@ class WorkerPool:
 
     def tell_if_done(self) -> None:
         """Tell an owner that waits for it that nothing runs and nothing is being published."""
-        if self.closing and not self.running and not self.publishing:
+        if self.closing and self.at_rest:
             self._owner.all_done()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing runs, and nothing is being published or settled."""
+        return not (self.running or self.publishing or self.rejecting)
 
     async def be_idle(self) -> None:
         """Wait to be sent for; whoever is sent for next begins a new scheduler pass."""
