@@ -188,6 +188,29 @@ async def test_work_can_be_given_an_id_by_which_it_is_known_everywhere() -> None
     assert ids == ["invoice-7", "invoice-8"]
 
 
+async def test_an_id_that_is_not_answered_yet_cannot_be_asked_for_again() -> None:
+    """The answer to the one would be taken for that to the other."""
+    in_flight = "the id 'same' has not been answered yet: ids must be unique"
+    async with open_processor(hang) as processor:
+        first = await processor.submit(1, id="same")
+        with pytest.raises(ValueError, match=in_flight):
+            await processor.call(2, id="same")
+        with pytest.raises(ValueError, match=in_flight):
+            await processor.submit(3, id="same")
+        with pytest.raises(ValueError, match=in_flight):
+            async with processor.map([Request(4, id="same")]) as responses:
+                await responses.receive()
+        await wait_all_tasks_blocked()
+        assert processor.statistics().running == 1
+        await first.cancel()
+
+
+async def test_an_id_that_was_answered_may_be_used_again() -> None:
+    """Of a file that is sent each time it changes, say."""
+    async with open_processor(double) as processor:
+        assert [await processor.call(number, id="same") for number in range(3)] == [0, 2, 4]
+
+
 async def test_a_whole_request_in_place_of_a_body_is_refused() -> None:
     """It would be wrapped in another, and the job would be given the Request."""
     async with open_processor(double) as processor:

@@ -36,7 +36,6 @@ from ._subscription import (
     WaitingSend,
     broken_by,
     busy,
-    discard_watcher,
 )
 
 __all__ = [
@@ -357,23 +356,31 @@ class BroadcastSender(trio.abc.SendChannel[T]):
 
     @enable_ki_protection
     def _watch(self, item_id: str, sink: Sink) -> None:
-        """Give ``sink`` the next item of this id, once. After the end it is told of that at once."""
+        """Give ``sink`` the next item of this id, once. After the end it is told of that at once.
+
+        Raises:
+            ValueError: Another waits for it.
+        """
         channel = self._channel
         if channel.ending is not None:
             sink.end(channel.failure)
-        else:
-            watching = channel.sinks.get(item_id)
-            channel.sinks[item_id] = (sink,) if watching is None else (*watching, sink)
+        elif channel.sinks.setdefault(item_id, sink) is not sink:
+            raise ValueError(
+                f"a request with the id {item_id!r} has not been answered yet: ids must be unique, or the answer to one "
+                "would be taken for that to the other; leave id away to have a new one"
+            )
 
     @enable_ki_protection
     def _unwatch(self, item_id: str, sink: Sink) -> None:
         """Give it nothing; no error if it was given its item already."""
-        discard_watcher(self._channel.sinks, item_id, sink)
+        if self._channel.sinks.get(item_id) is sink:
+            del self._channel.sinks[item_id]
 
     @enable_ki_protection
-    def _end_watchers(self, item_id: str, error: BaseException | None) -> None:
+    def _end_watcher(self, item_id: str, error: BaseException | None) -> None:
         """Tell who watches this id that its item will not come, though the channel goes on."""
-        for sink in self._channel.sinks.pop(item_id, ()):
+        sink = self._channel.sinks.pop(item_id, None)
+        if sink is not None:
             sink.end(error)
 
 

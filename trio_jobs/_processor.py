@@ -549,7 +549,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             self._engine.responses.fail(self._stopped_error())
         else:
             for request_id in unanswered:
-                self._engine.responses._end_watchers(request_id, self._stopped_error())
+                self._engine.responses._end_watcher(request_id, self._stopped_error())
             self._engine.responses.close()
         self._ended.set()
         self._check_books()

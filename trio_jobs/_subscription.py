@@ -82,7 +82,8 @@ class Broadcast(Generic[T]):
         """Those that have to be asked about every item."""
         self.indexed: dict[str, tuple[Selection[T], ...]] = {}
         """Those that chose ids; tuples, so that a predicate cannot change what is being looked at."""
-        self.sinks: dict[str, tuple[Sink, ...]] = {}
+        self.sinks: dict[str, Sink] = {}
+        """Who is given the next item of an id."""
         self.counting: dict[Task, Callable[[int], bool]] = {}
         """Tasks that wait for a number of receivers, and for which."""
         self.dropped: list[Subscription[T]] = []
@@ -111,7 +112,8 @@ class Broadcast(Generic[T]):
         if not (self.put(item, chosen) if chosen or self.receiving or self.counting else self.ring.append(item)):
             return False
         if self.sinks:
-            for sink in self.sinks.pop(id_of(item), ()):  # as deliver, without the call
+            sink = self.sinks.pop(id_of(item), None)  # as deliver, without the call
+            if sink is not None:
                 sink.deliver(item, cause)
         return True
 
@@ -148,8 +150,9 @@ class Broadcast(Generic[T]):
         return True
 
     def deliver(self, item: T, cause: BaseException | None) -> None:
-        """Tell the sinks that watch the id of ``item``: one answer each."""
-        for sink in self.sinks.pop(id_of(item), ()):
+        """Tell the sink that watches the id of ``item``."""
+        sink = self.sinks.pop(id_of(item), None)
+        if sink is not None:
             sink.deliver(item, cause)
 
     def admit(self) -> None:
@@ -225,7 +228,7 @@ class Broadcast(Generic[T]):
         for subscription in [*self.receiving, *self.selections]:
             subscription.wake()
         sinks, self.sinks = self.sinks, {}
-        for sink in {id(sink): sink for watching in sinks.values() for sink in watching}.values():
+        for sink in {id(sink): sink for sink in sinks.values()}.values():
             sink.end(error)
 
     # --- receivers

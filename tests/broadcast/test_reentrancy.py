@@ -214,7 +214,7 @@ async def test_nothing_that_changes_a_channel_is_torn_by_ctrl_c() -> None:
     sender._watch("c", sink())
     await sender.send(Item("c"))
     sender._watch("d", sink())
-    sender._end_watchers("d", None)
+    sender._end_watcher("d", None)
     sender._watch("e", sink())
     sender.close()
     sender._watch("f", sink())

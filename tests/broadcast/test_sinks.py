@@ -51,27 +51,39 @@ async def test_a_sink_gets_its_item_exactly_when_it_is_accepted() -> None:
             assert sink.told == [(Item("a"), None)]
 
 
-def test_several_sinks_of_one_id_all_get_it() -> None:
-    """In the order in which they came; receivers of that id get it as well, and go on."""
+def test_a_second_sink_for_an_id_is_refused() -> None:
+    """The first has it still, and when that has its item the next may come."""
     sender = open_channel()
-    order: list[int] = []
-    sinks = [Log(lambda number=number: order.append(number)) for number in range(3)]  # type: ignore[misc]
+    first, second = Log(), Log()
+    sender._watch("a", first)
+    with pytest.raises(ValueError, match="a request with the id 'a' has not been answered yet: ids must be unique"):
+        sender._watch("a", second)
+    sender.send_nowait(Item("a", 1))
+    sender._watch("a", second)
+    sender.send_nowait(Item("a", 2))
+
+    assert (first.told, second.told) == ([(Item("a", 1), None)], [(Item("a", 2), None)])
+
+
+def test_a_sink_and_receivers_of_one_id_all_get_it() -> None:
+    """The sink once, the receivers go on."""
+    sender = open_channel()
+    sink = Log()
     with sender.subscribe(ids=["a"]) as receiver:
-        for sink in sinks:
-            sender._watch("a", sink)
+        sender._watch("a", sink)
         send_all(sender, Item("a", 1), Item("a", 2))
 
         assert receiver.receive_many_nowait() == [Item("a", 1), Item("a", 2)]
-    assert order == [0, 1, 2]
+    assert sink.told == [(Item("a", 1), None)]
 
 
 def test_a_sink_that_was_taken_back_gets_nothing() -> None:
-    """Its siblings still do; taking back what is gone already is no error."""
+    """Taking back what is gone already, or was never there, is no error and takes nobody else's."""
     sender = open_channel()
     gone, stays = Log(), Log()
     sender._watch("a", gone)
-    sender._watch("a", stays)
     sender._unwatch("a", gone)
+    sender._watch("a", stays)
     sender._unwatch("a", gone)
     sender._unwatch("b", gone)
     sender.send_nowait(Item("a"))
@@ -88,28 +100,28 @@ def test_when_the_channel_ends_every_sink_that_is_left_is_told_once(error: Value
     sender = open_channel()
     one, many, late = Log(), Log(), Log()
     sender._watch("a", one)
-    sender._watch("a", many)
     sender._watch("b", many)
+    sender._watch("c", many)
 
     if error is None:
         sender.close()
     else:
         sender.fail(error)
-    sender._watch("c", late)
+    sender._watch("a", late)
 
     for sink in (one, many, late):
         assert sink.told == [("end", error)]
 
 
-def test_those_who_watch_one_id_can_be_told_that_nothing_will_come() -> None:
+def test_who_watches_one_id_can_be_told_that_nothing_will_come() -> None:
     """The channel goes on for the others."""
     sender = open_channel()
     told, other = Log(), Log()
     error = ValueError()
     sender._watch("a", told)
     sender._watch("b", other)
-    sender._end_watchers("a", error)
-    sender._end_watchers("a", error)
+    sender._end_watcher("a", error)
+    sender._end_watcher("a", error)
     sender.send_nowait(Item("a"))
 
     assert told.told == [("end", error)]
