@@ -276,7 +276,10 @@ async def test_a_resource_per_worker_is_never_used_by_two_at_once(autojump_clock
 async def test_a_resource_that_cannot_be_opened_fails_the_processor() -> None:
     """And it is that error that leaves, not a group around it."""
 
-    block = open_processor(double, resources=raise_when_opened())
+    @job
+    async def use(request: object, host: object) -> None: ...
+
+    block = open_processor(use, resources=raise_when_opened())
     with pytest.raises(OSError, match="no such host"):
         await block.__aenter__()
 
@@ -790,6 +793,18 @@ async def test_a_subscriber_that_drops_holds_nobody_up() -> None:
         ({"gates": [3]}, TypeError, "gates must be a sequence of Gate, got 3 in it"),
         ({"requests": trio.open_memory_channel[Any](1)[1]}, TypeError, "requests must be a RequestReceiver, which"),
         ({"responses": object()}, TypeError, "responses must come from open_broadcast_channel"),
+        (
+            {"requests": open_request_channel(1).receiver, "request_buffer_size": 9},
+            TypeError,
+            "request_buffer_size is of a buffer of its own; with requests use room",
+        ),
+        (
+            {"responses": open_broadcast_channel(1), "response_buffer_size": 9},
+            TypeError,
+            "response_buffer_size is of a channel of its own; with responses that is its max_buffer_size",
+        ),
+        ({"name": 3}, TypeError, "name must be a str with at least one character, got 3"),
+        ({"resources": 3}, TypeError, "job double takes no resources: give it a second parameter, or leave resources"),
     ],
 )
 def test_wrong_options_are_refused_with_name_and_value(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import gc
 import signal
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from math import inf
+from pathlib import Path
 from typing import Any, cast
 
 import attrs
@@ -17,7 +18,7 @@ import trio
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from trio_jobs import PerWorker, Shared
-from trio_jobs._resources import Pool, PoolStatistics, open_resources
+from trio_jobs._resources import Pool, PoolStatistics, check_resources, open_resources
 
 from .broken_resources import raise_when_closed, raise_when_opened
 
@@ -601,9 +602,31 @@ async def test_closing_has_a_limit_for_all_together(autojump_clock: MockClock) -
     assert trio.current_time() == 5
 
 
+def test_the_function_that_opens_resources_is_not_taken_for_them() -> None:
+    """The parentheses are easily forgotten, and the job would be given the function."""
+    host = Host()
+    with pytest.raises(TypeError, match=r"^resources got the function connect .* call it: resources=connect\(...\)$"):
+        check_resources(host.connect)
+    check_resources(host.connect())
+
+
+def test_a_context_manager_that_is_not_async_is_not_taken_for_what_it_yields() -> None:
+    """The job would be given the context manager, never entered; objects that can be entered as well are values."""
+
+    @contextmanager
+    def connect() -> Generator[str]:
+        yield "connected"
+
+    with pytest.raises(TypeError, match="put @asynccontextmanager above an async function instead"):
+        check_resources(connect())
+    with connect() as value, Path(__file__).open() as file:
+        check_resources(value)
+        check_resources(file)
+
+
 async def test_the_limit_is_five_seconds_unless_told_otherwise(autojump_clock: MockClock) -> None:
     """And the error says what happened."""
-    with pytest.raises(trio.TooSlowError, match="it was not closed within the clean-up limit"):
+    with pytest.raises(trio.TooSlowError, match="^connect was not closed within the clean-up limit"):
         async with open_resources(Host(seconds_to_close=inf).connect()):
             pass
 
@@ -729,7 +752,7 @@ async def test_an_instance_that_fails_while_it_is_open_ends_the_block(lent: bool
 async def test_an_instance_that_ends_by_itself_ends_the_block() -> None:
     """Nobody could go on using it."""
     failing = trio.Event()
-    with pytest.raises(RuntimeError, match="partial ended by itself while it was needed"):
+    with pytest.raises(RuntimeError, match="fail_when ended by itself while it was needed"):
         async with open_resources(Shared(functools.partial(fail_when, failing, None))):
             failing.set()
             await trio.sleep_forever()

@@ -484,12 +484,6 @@ async def test_an_idle_processor_has_no_workers() -> None:
         assert processor.statistics().workers == 0
 
 
-async def test_report_outside_a_job_says_so() -> None:
-    """There is nobody whose progress it could be."""
-    with pytest.raises(RuntimeError, match="no job of a processor runs here"):
-        await report("x")
-
-
 async def test_a_task_that_escaped_from_its_job_cannot_report_for_the_next_one() -> None:
     """Its job is over; the worker runs another request by now."""
     outcomes: list[str] = []

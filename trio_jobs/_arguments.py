@@ -1,11 +1,13 @@
-"""Checks of arguments that several constructors take.
+"""Checks of arguments that several constructors take, and how messages name what they were given.
 
-Each raises at once, and names the parameter and what it was given.
+Each check raises at once, and names the parameter and what it was given.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf, isnan
+from typing import cast
 
 
 def check_buffer_size(name: str, size: object, *, least: int) -> None:
@@ -34,3 +36,11 @@ def check_seconds(name: str, seconds: object) -> float:
     if isnan(number) or number < 0:
         raise ValueError(f"{name} must be at least 0 seconds, got {seconds!r}")
     return number
+
+
+def name_of(given: object) -> str:
+    """What to call a function, or what else can be called, in a message; of a partial, what it calls."""
+    while isinstance(given, partial):
+        given = cast("object", given.func)
+    name: object = getattr(given, "__name__", None)
+    return name if isinstance(name, str) else type(given).__name__

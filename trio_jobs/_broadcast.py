@@ -366,8 +366,8 @@ class BroadcastSender(trio.abc.SendChannel[T]):
             sink.end(channel.failure)
         elif channel.sinks.setdefault(item_id, sink) is not sink:
             raise ValueError(
-                f"a request with the id {item_id!r} has not been answered yet: ids must be unique, or the answer to one "
-                "would be taken for that to the other; leave id away to have a new one"
+                f"a request with the id {item_id!r} has not been answered yet: ids must be unique, or the answer to "
+                "one would be taken for that to the other; leave id away to have a new one"
             )
 
     @enable_ki_protection

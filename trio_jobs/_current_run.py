@@ -52,14 +52,17 @@ async def report(body: object) -> None:
     """Publish a `Progress` with ``body`` for the request that this job runs; a checkpoint that never waits for anyone.
 
     Only receivers that subscribed with ``progress=True`` see it, and where one of them has no room its oldest Progress
-    is dropped. From a `thread_job`, call ``trio.from_thread.run(report, body)``.
+    is dropped. From a `thread_job`, call ``trio.from_thread.run(report, body)``. Where no processor runs the job, as in
+    a test that awaits its function, nobody hears it.
 
     Raises:
-        RuntimeError: It was not called from a running job.
+        RuntimeError: The job has ended, and this is called in a task that it left behind.
     """
     await trio.lowlevel.checkpoint_if_cancelled()
-    runner = running()
-    if runner is None:
-        raise RuntimeError("report() says something of the running job, and no job of a processor runs here")
-    runner.publish_progress(body)
+    pair = current_run.get()
+    if pair is not None:
+        runner, request = pair
+        if runner.request is not request:
+            raise RuntimeError(f"the job that report({body!r}) speaks for has ended, and its request was answered")
+        runner.publish_progress(body)
     await trio.lowlevel.cancel_shielded_checkpoint()

@@ -20,6 +20,8 @@ from typing import (
     overload,
 )
 
+from ._arguments import name_of
+
 P = ParamSpec("P")
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -52,6 +54,8 @@ class Job(ABC, Generic[RequestT_contra, ResponseT_co, ResourcesT_contra]):
 
     name: str = "Job"
     """What messages call it: the name of the class, unless the class or the instance sets another."""
+
+    _takes_resources: bool | None = None  # None where that cannot be told
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -323,14 +327,6 @@ def check_name(name: object) -> None:
     """Raise unless ``name`` can name something in a message."""
     if not isinstance(name, str) or not name:
         raise TypeError(f"name must be a str with at least one character, got {name!r}")
-
-
-def name_of(function: object) -> str:
-    """What to call ``function`` in a message."""
-    while isinstance(function, functools.partial):
-        function = cast("object", function.func)
-    name: object = getattr(function, "__name__", None)
-    return name if isinstance(name, str) else type(function).__name__
 
 
 def _refuse(function: object, decorator: str, seen: str, mend: str) -> NoReturn:

@@ -12,9 +12,9 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overloa
 
 import trio
 
-from ._arguments import check_int
+from ._arguments import check_int, name_of
 from ._errors import MissingExtra
-from ._job import DecoratedJob, Kind, RequestT_contra, ResourcesT_contra, ResponseT_co, name_of
+from ._job import DecoratedJob, Kind, RequestT_contra, ResourcesT_contra, ResponseT_co
 
 P = ParamSpec("P")
 RequestT = TypeVar("RequestT")

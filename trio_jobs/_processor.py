@@ -32,13 +32,13 @@ from ._current_run import running
 from ._engine import Engine
 from ._errors import ProcessorStopped
 from ._hidden_nursery import open_hidden_nursery
-from ._job import MISS, Job
+from ._job import MISS, Job, check_name
 from ._lifecycle import Event, ProcessorState, next_state
 from ._memory import MemoryRequestReceiver, MemoryRequestSender
 from ._message import AbortReason, Progress, Request, Response
 from ._observable import AsyncValue, observable
 from ._record import Record
-from ._resources import open_resources
+from ._resources import check_resources, open_resources
 from ._single_error import single_error
 from ._submission import Submission
 from ._waiting_room import Gate, WaitingRoom
@@ -48,6 +48,8 @@ ResponseT = TypeVar("ResponseT")
 ResourcesT = TypeVar("ResourcesT")
 
 _log = logging.getLogger("trio_jobs")
+
+_BUFFER_SIZE = 64
 
 _UNWIND_STEPS = 10  # scheduler passes for waits that were abandoned a moment ago to take themselves down
 
@@ -153,31 +155,19 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         responses: BroadcastSender[Response[ResponseT]] | None = None,
         concurrency: float = 16,
         gates: Sequence[Gate] = (),
-        request_buffer_size: float = 64,
-        response_buffer_size: float = 64,
+        request_buffer_size: float = _BUFFER_SIZE,
+        response_buffer_size: float = _BUFFER_SIZE,
         room: int | None = None,
         publish_limit: float | None = None,
         grace: float = 10,
         cleanup_limit: float = 5,
         name: str | None = None,
     ) -> None:
-        if not isinstance(job, Job):
-            raise TypeError(f"job must be a Job, put @job above the function, got {job!r}")
-        if requests is not None and not isinstance(requests, RequestReceiver):
-            raise TypeError(f"requests must be a RequestReceiver, which settles what it receives, got {requests!r}")
-        if responses is not None and not isinstance(responses, BroadcastSender):
-            raise TypeError(f"responses must come from open_broadcast_channel(...), got {responses!r}")
-        if resources is None and getattr(job, "_takes_resources", False):
-            raise TypeError(f"job {job.name} takes resources, give them with resources=...")
+        _check_job(job, resources)
+        _check_channels(requests, responses, room, request_buffer_size, response_buffer_size)
         check_buffer_size("concurrency", concurrency, least=1)
-        check_buffer_size("request_buffer_size", request_buffer_size, least=1)
-        check_buffer_size("response_buffer_size", response_buffer_size, least=1)
-        if room is not None:
-            check_int("room", room, least=1)
-            if requests is None:
-                raise TypeError(
-                    "room goes with requests; without them it is the request buffer: use request_buffer_size"
-                )
+        if name is not None:
+            check_name(name)
         for gate in gates:
             if not isinstance(gate, Gate):
                 raise TypeError(f"gates must be a sequence of Gate, got {gate!r} in it")
@@ -561,6 +551,35 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             if self._failure is None:
                 raise
             self._failure.add_note(str(error))
+
+
+def _check_job(job: object, resources: object) -> None:
+    if not isinstance(job, Job):
+        raise TypeError(f"job must be a Job, put @job above the function, got {job!r}")
+    if resources is None and job._takes_resources:
+        raise TypeError(f"job {job.name} takes resources, give them with resources=...")
+    if resources is not None and job._takes_resources is False:
+        raise TypeError(f"job {job.name} takes no resources: give it a second parameter, or leave resources out")
+    check_resources(resources)
+
+
+def _check_channels(
+    requests: object, responses: object, room: object, request_buffer_size: object, response_buffer_size: object
+) -> None:
+    if requests is not None and not isinstance(requests, RequestReceiver):
+        raise TypeError(f"requests must be a RequestReceiver, which settles what it receives, got {requests!r}")
+    if responses is not None and not isinstance(responses, BroadcastSender):
+        raise TypeError(f"responses must come from open_broadcast_channel(...), got {responses!r}")
+    check_buffer_size("request_buffer_size", request_buffer_size, least=1)
+    check_buffer_size("response_buffer_size", response_buffer_size, least=1)
+    if requests is not None and request_buffer_size != _BUFFER_SIZE:
+        raise TypeError("request_buffer_size is of a buffer of its own; with requests use room, what is claimed ahead")
+    if responses is not None and response_buffer_size != _BUFFER_SIZE:
+        raise TypeError("response_buffer_size is of a channel of its own; with responses that is its max_buffer_size")
+    if room is not None:
+        check_int("room", room, least=1)
+        if requests is None:
+            raise TypeError("room goes with requests; without them it is the request buffer: use request_buffer_size")
 
 
 @asynccontextmanager

@@ -11,7 +11,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncContextDecorator,
+    ContextDecorator,
+    asynccontextmanager,
+    nullcontext,
+)
 from contextvars import copy_context
 from math import inf
 from typing import Any, Generic, TypeVar, cast, overload
@@ -21,7 +28,7 @@ import outcome
 import trio
 from trio.lowlevel import Abort, RaiseCancelT, Task
 
-from ._arguments import check_buffer_size, check_seconds
+from ._arguments import check_buffer_size, check_seconds, name_of
 from ._error_info import ErrorInfo
 from ._record import Record
 
@@ -159,7 +166,7 @@ class Pool(Generic[T]):
         self.shared = not isinstance(resources, PerWorker)
         """Whether there is one ``value`` for all, and nothing to lend."""
         made: Any = resources.factory if isinstance(resources, _Made) else resources
-        self._name = _name_of(made)
+        self._name = name_of(_function_of(made))
         self._factory: Callable[[], Any] = made if isinstance(resources, _Made) else lambda: made
         self._limit = 1 if self.shared else limit
         self._opening: dict[_Keeper[T], None] = {}
@@ -297,7 +304,7 @@ class Pool(Generic[T]):
         return errors[0] if errors else None
 
     def _open_another(self) -> None:
-        keeper: _Keeper[T] = _Keeper(self._factory)
+        keeper: _Keeper[T] = _Keeper(self._name, self._factory)
         self._opening[keeper] = None
         self._context.copy().run(self._nursery.start_soon, self._keep, keeper)
 
@@ -364,7 +371,8 @@ class _Given(Pool[T]):
 class _Keeper(Generic[T]):
     """Opens one instance, keeps it open and closes it, all in one task."""
 
-    def __init__(self, factory: Callable[[], Any]) -> None:
+    def __init__(self, name: str, factory: Callable[[], Any]) -> None:
+        self._name = name
         self._factory = factory
         self.scope = trio.CancelScope()
         self.close = trio.Event()
@@ -379,13 +387,27 @@ class _Keeper(Generic[T]):
                 has_opened(self, instance)
                 await self.close.wait()
         if self.scope.cancelled_caught and self.scope.deadline != inf:
-            raise trio.TooSlowError("it was not closed within the clean-up limit, so its closing was cancelled")
+            raise trio.TooSlowError(
+                f"{self._name} was not closed within the clean-up limit, so its closing was cancelled; "
+                "see cleanup_limit="
+            )
 
 
-def _name_of(made: object) -> str:
-    """What to call it in a message."""
-    name: object = getattr(made, "__name__", None)
-    return name if isinstance(name, str) else type(made).__name__
+def _function_of(made: object) -> object:
+    """What is known by a name: of a context manager that a decorated function made, that function."""
+    return getattr(made, "func", made) if isinstance(made, AsyncContextDecorator) else made
+
+
+def check_resources(resources: object) -> None:
+    """Raise a TypeError with the mend for what would be taken for a value, and can hardly be meant."""
+    if inspect.isroutine(resources) and inspect.isasyncgenfunction(inspect.unwrap(resources)):
+        name = name_of(resources)
+        raise TypeError(f"resources got the function {name} that opens them, call it: resources={name}(...)")
+    if isinstance(resources, AbstractContextManager) and isinstance(resources, ContextDecorator):
+        raise TypeError(
+            f"resources got a context manager that is not async, {resources!r}: put @asynccontextmanager above an "
+            "async function instead, or enter it around the processor and give what it yields"
+        )
 
 
 def _has_to_be_opened(resources: Any) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .._job import DecoratedJob, Job, Kind, kind_of
+from .._job import Job, Kind, kind_of
 from .._resources import PerWorker, Shared
 from ._did_you_mean import did_you_mean
 from ._exit_code import WrongUse
@@ -38,15 +38,14 @@ def load_resources(target: str | None, job: Job[Any, Any, Any], folder: Path) ->
     Raises:
         WrongUse: The job wants resources and none are named, or the other way round, or they cannot be imported.
     """
-    takes = job._takes_resources if isinstance(job, DecoratedJob) else None  # pyright: ignore[reportUnknownMemberType]
     if target is None:
-        if takes:
+        if job._takes_resources:
             raise WrongUse(
                 f"{job.name} takes resources: add --resources MODULE:FACTORY, "
                 "a function without arguments that returns them"
             )
         return None
-    if takes is False:
+    if job._takes_resources is False:
         raise WrongUse(f"{job.name} takes no resources: leave --resources out")
     module_name, _, name = target.partition(":")
     if not module_name or not name:
