@@ -83,7 +83,7 @@ async def test_send_receive_over_responses_from_elsewhere_subscribes_for_one_id_
 
         assert scope.cancelled_caught
         assert elsewhere.subscribed == 4
-        assert processor.broadcast.statistics().open_receivers == 0
+        assert processor.broadcast.statistics().open_receive_channels == 0
 
 
 async def test_an_end_of_the_responses_is_an_error_at_once_and_not_a_time_out(autojump_clock: object) -> None:
@@ -475,7 +475,7 @@ async def test_a_submission_elsewhere_learns_of_the_end() -> None:
             await wait_all_tasks_blocked()
             await processor.drain(0)
 
-    assert processor.broadcast.statistics().open_receivers == 0
+    assert processor.broadcast.statistics().open_receive_channels == 0
 
 
 async def test_jobs_that_wait_to_send_to_their_own_processor_are_refused_when_nobody_can_make_room() -> None:

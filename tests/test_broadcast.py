@@ -199,7 +199,7 @@ def test_a_lagging_receiver_that_closes_keeps_its_count() -> None:
         statistics = receiver.statistics()
         assert (statistics.skipped, statistics.unread) == (2, 0)
         assert_nothing_left_unread(receiver)
-    assert sender.statistics().open_receivers == 0
+    assert sender.statistics().open_receive_channels == 0
 
 
 def test_lag_does_not_depend_on_how_quick_the_others_are() -> None:
@@ -219,9 +219,9 @@ def test_a_slow_disconnect_receiver_is_cut_off_with_a_clear_error() -> None:
     sender = open_channel(2)
     with sender.subscribe(overflow=Overflow.DISCONNECT) as receiver:
         send_all(sender, 0, 1)
-        assert sender.statistics().open_receivers == 1
+        assert sender.statistics().open_receive_channels == 1
         send_all(sender, 2)
-        assert sender.statistics().open_receivers == 0
+        assert sender.statistics().open_receive_channels == 0
         assert receiver.statistics().unread == 0
 
         with pytest.raises(Disconnected, match="it was a whole buffer behind when the next item came") as first:
@@ -405,7 +405,7 @@ def test_a_fork_of_one_that_was_cut_off_is_cut_off(told: bool) -> None:
                 first.receive_nowait()
         with first.fork() as second, pytest.raises(Disconnected):
             second.receive_nowait()
-        assert sender.statistics().open_receivers == 0
+        assert sender.statistics().open_receive_channels == 0
 
 
 def test_a_closed_receiver_cannot_be_forked() -> None:
@@ -452,7 +452,7 @@ def test_wrong_arguments_of_subscribe_are_refused(
         sender.subscribe(**arguments)
 
     assert str(caught.value) == message
-    assert sender.statistics().open_receivers == 0
+    assert sender.statistics().open_receive_channels == 0
 
 
 def test_an_async_predicate_is_refused() -> None:

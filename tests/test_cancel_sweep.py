@@ -51,7 +51,7 @@ async def check_nothing_is_left(processor: Processor[Any, Any, Any]) -> None:
     answered = statistics.succeeded + statistics.failed + statistics.aborted
     assert statistics.claimed == answered
     assert not processor.broadcast._channel.sinks
-    assert processor.broadcast.statistics().open_receivers == 0
+    assert processor.broadcast.statistics().open_receive_channels == 0
 
 
 def test_a_cancelled_call_leaves_nothing_behind() -> None:

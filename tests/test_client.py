@@ -144,7 +144,7 @@ async def test_a_hundred_calls_that_time_out_leave_nothing_behind(autojump_clock
 
         statistics = processor.statistics()
         assert (statistics.waiting, statistics.running, statistics.publishing) == (0, 0, 0)
-        assert processor.broadcast.statistics().open_receivers == 0
+        assert processor.broadcast.statistics().open_receive_channels == 0
         assert not processor.broadcast._channel.sinks
         assert trio.lowlevel.current_statistics().tasks_living - tasks == statistics.workers
 

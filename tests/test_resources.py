@@ -626,7 +626,7 @@ def test_a_context_manager_that_is_not_async_is_not_taken_for_what_it_yields() -
 
 async def test_the_limit_is_five_seconds_unless_told_otherwise(autojump_clock: MockClock) -> None:
     """And the error says what happened."""
-    with pytest.raises(trio.TooSlowError, match="^connect was not closed within the clean-up limit"):
+    with pytest.raises(trio.TooSlowError, match=r"^connect was not closed within the clean-up limit"):
         async with open_resources(Host(seconds_to_close=inf).connect()):
             pass
 

@@ -154,4 +154,4 @@ async def test_what_could_not_be_sent_is_not_listened_to() -> None:
         with pytest.raises(ProcessorStopped):
             await processor.submit(1)
 
-        assert processor.broadcast.statistics().open_receivers == 0
+        assert processor.broadcast.statistics().open_receive_channels == 0

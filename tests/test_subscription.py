@@ -89,7 +89,7 @@ def test_a_slow_disconnect_selection_is_cut_off() -> None:
         send_all(sender, 0, 2, 4)
 
         assert asked.items == [0, 2]
-        assert sender.statistics().open_receivers == 0
+        assert sender.statistics().open_receive_channels == 0
         for _ in range(2):
             with pytest.raises(Disconnected):
                 receiver.receive_nowait()
@@ -136,7 +136,7 @@ def test_a_predicate_that_raises_breaks_only_its_own_subscription() -> None:
     with sender.subscribe(select=fail_on(2)) as broken, sender.subscribe(select=fail_on("?")) as sound:
         send_all(sender, 0, 1, 2, 3)
 
-        assert sender.statistics().open_receivers == 1
+        assert sender.statistics().open_receive_channels == 1
         assert broken.receive_many_nowait() == [0, 1]
         raised: list[BaseException] = []
         for _ in range(2):
@@ -258,7 +258,7 @@ def test_a_predicate_that_raises_over_the_replay_leaves_what_came_before() -> No
         assert receiver.receive_nowait() == 0
         with pytest.raises(trio.BrokenResourceError):
             receiver.receive_nowait()
-        assert sender.statistics().open_receivers == 0
+        assert sender.statistics().open_receive_channels == 0
 
 
 def test_a_fork_of_a_selection_has_a_queue_of_its_own() -> None:
@@ -287,7 +287,7 @@ def test_a_fork_of_a_broken_selection_is_broken() -> None:
             assert second.receive_nowait() == 0
             with pytest.raises(trio.BrokenResourceError):
                 second.receive_nowait()
-        assert sender.statistics().open_receivers == 0
+        assert sender.statistics().open_receive_channels == 0
 
 
 def test_after_the_end_a_selection_reads_what_it_has() -> None:

@@ -61,9 +61,9 @@ class BroadcastStatistics(Record):
     """How many there can be before the slowest receiver overflows."""
     kept: int
     """Items in the ring, with those that are only there for ``replay``."""
-    open_senders: int
+    open_send_channels: int
     """Handles that may still send."""
-    open_receivers: int
+    open_receive_channels: int
     """Receivers that were not closed, cut off or broken by their own predicate; the sum of the next three."""
     block_receivers: int
     """Those with `Overflow.BLOCK`."""
@@ -309,8 +309,8 @@ class BroadcastSender(trio.abc.SendChannel[T]):
             replay: How many of the last items it gets first; at most the channel's ``max_replay``. They make no sender
                 wait and cannot lag. With ``select`` or ``ids``: the last that are selected, of the ``max_replay`` kept.
             select: A plain function that says whether an item is received; asked at most once for each item, in the
-                sender's task. If it raises, this receiver alone is broken: it reads what it has, then gets
-                `trio.BrokenResourceError` from that error.
+                sender's task or in that of a receiver who makes room for a send that waits. If it raises, this receiver
+                alone is broken: it reads what it has, then gets `trio.BrokenResourceError` from that error.
             ids: Receive only items whose attribute ``id`` is one of these; a send costs the same however many ids are
                 watched.
             progress: Receive each `Progress` as well, in order. Where there is no room the oldest one is forgotten.
@@ -560,8 +560,8 @@ def _statistics_of(channel: Broadcast[Any]) -> BroadcastStatistics:
         current_buffer_used=ring.unread,
         max_buffer_size=ring.max_size,
         kept=len(ring),
-        open_senders=channel.open_senders,
-        open_receivers=channel.open_receivers,
+        open_send_channels=channel.open_senders,
+        open_receive_channels=channel.open_receivers,
         block_receivers=by_policy[Overflow.BLOCK],
         drop_oldest_receivers=by_policy[Overflow.DROP_OLDEST],
         disconnect_receivers=by_policy[Overflow.DISCONNECT],

@@ -28,7 +28,7 @@ async def receive_many(receiver: BroadcastReceiver[Any]) -> list[Any]:
 
 def assert_nothing_left(sender: BroadcastSender[Any]) -> None:
     statistics = sender.statistics()
-    assert statistics.open_receivers == 0
+    assert statistics.open_receive_channels == 0
     assert statistics.tasks_waiting_send == 0
     assert statistics.tasks_waiting_receive == 0
     assert not sender._channel.counting
@@ -223,4 +223,4 @@ async def test_closing_when_cancelled_closes_all_the_same() -> None:
             await sender.aclose()
 
     statistics = sender.statistics()
-    assert (statistics.open_receivers, statistics.open_senders) == (0, 0)
+    assert (statistics.open_receive_channels, statistics.open_send_channels) == (0, 0)

@@ -37,11 +37,11 @@ def test_a_receiver_that_is_dropped_unclosed_warns_and_names_the_mend() -> None:
         "<BroadcastReceiver unread=1 overflow=DROP_OLDEST> was dropped without being closed: "
         "use `with sender.subscribe() as receiver:`, or close()"
     ]
-    assert sender.statistics().open_receivers == 1
+    assert sender.statistics().open_receive_channels == 1
 
     with pytest.warns(ResourceWarning):
         drop(twins)
-    assert sender.statistics().open_receivers == 0
+    assert sender.statistics().open_receive_channels == 0
 
 
 def test_a_closed_receiver_does_not_warn() -> None:
@@ -74,7 +74,7 @@ def test_a_receiver_that_has_read_everything_does_not_warn() -> None:
     del ended
     gc.collect()
 
-    assert sender.statistics().open_receivers == 0
+    assert sender.statistics().open_receive_channels == 0
 
 
 def test_a_receiver_that_has_not_read_everything_warns_though_the_channel_has_ended() -> None:
@@ -128,7 +128,7 @@ async def test_when_the_slowest_is_dropped_a_waiting_sender_goes_on(in_thread: b
             with pytest.warns(ResourceWarning):
                 drop(slow)
 
-    assert sender.statistics().open_receivers == 0
+    assert sender.statistics().open_receive_channels == 0
 
 
 async def test_who_waits_until_there_are_no_receivers_hears_of_a_drop() -> None:
@@ -160,7 +160,7 @@ def test_a_receiver_may_be_dropped_when_the_run_is_over() -> None:
     with pytest.warns(ResourceWarning):
         drop(receivers)
 
-    assert sender.statistics().open_receivers == 0
+    assert sender.statistics().open_receive_channels == 0
 
 
 def test_a_channel_can_be_used_in_one_run_after_another() -> None:

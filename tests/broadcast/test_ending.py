@@ -151,7 +151,7 @@ async def test_every_sending_use_of_a_closed_sender_raises_closed_resource_error
         sender.clone()
     with pytest.raises(trio.ClosedResourceError):
         sender.fail(ValueError())
-    assert sender.statistics().open_senders == 1
+    assert sender.statistics().open_send_channels == 1
     with sender.subscribe() as receiver:
         other.send_nowait(1)
         assert receiver.receive_nowait() == 1
@@ -293,7 +293,7 @@ async def test_a_failure_closes_all_senders_and_ends_their_waits() -> None:
 
     with pytest.raises(trio.ClosedResourceError):
         clone.send_nowait(1)
-    assert sender.statistics().open_senders == 0
+    assert sender.statistics().open_send_channels == 0
     with clone.subscribe(replay=1) as late:
         assert late.receive_nowait() == 0
         with pytest.raises(trio.BrokenResourceError):

@@ -185,7 +185,7 @@ class Run:
         statistics = self.sender.statistics()
         there = [receiver for receiver in model.receivers if not receiver.cut_off]
         assert statistics.tasks_waiting_send == len(model.waiting)
-        assert statistics.open_receivers == len(there)
+        assert statistics.open_receive_channels == len(there)
         assert statistics.drop_oldest_receivers == sum(each.overflow is Overflow.DROP_OLDEST for each in there)
         assert statistics.full_block_receivers == sum(model.is_in_the_way(each) for each in there)
         assert statistics.current_buffer_used == max((each.items for each in there if each.kind == "plain"), default=0)
@@ -436,4 +436,4 @@ def test_what_each_receiver_saw_and_lost_is_what_was_sent(seed: int) -> None:
 
     trio.run(soak.run, clock=MockClock(autojump_threshold=0))
 
-    assert soak.sender.statistics().open_receivers == 0
+    assert soak.sender.statistics().open_receive_channels == 0

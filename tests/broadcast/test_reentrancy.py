@@ -26,7 +26,7 @@ def test_a_receiver_may_be_closed_in_its_own_predicate() -> None:
     receiver = sender.subscribe(select=close_and_agree)
     send_all(sender, 0, 1)
 
-    assert sender.statistics().open_receivers == 0
+    assert sender.statistics().open_receive_channels == 0
     with pytest.raises(trio.ClosedResourceError):
         receiver.receive_nowait()
 
@@ -183,7 +183,7 @@ async def test_a_receiver_may_be_closed_while_it_receives() -> None:
             await wait_all_tasks_blocked()
 
             assert await receiver.receive() == "taken"
-        assert sender.statistics().open_receivers == 0
+        assert sender.statistics().open_receive_channels == 0
 
 
 async def test_nothing_that_changes_a_channel_is_torn_by_ctrl_c() -> None:
