@@ -1,4 +1,4 @@
-"""The jobs that most tests need: one that succeeds, one that takes time, one that fails, and two that do not end."""
+"""The jobs that most tests need: that succeed, take time, fail, or do not end."""
 
 from __future__ import annotations
 
@@ -35,3 +35,9 @@ async def stubborn(request: object) -> str:
         await trio.sleep_forever()
     except trio.Cancelled:
         return "done anyway"
+
+
+@job
+async def hang_with(request: object, resources: object) -> None:
+    """The same as `hang`, for tests of what resources do meanwhile."""
+    await trio.sleep_forever()

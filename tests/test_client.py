@@ -22,7 +22,7 @@ from trio_jobs import (
 )
 
 from .broken_resources import raise_when_closed
-from .simple_jobs import fail, hang, sleep_for, stubborn
+from .simple_jobs import fail, hang, hang_with, sleep_for, stubborn
 
 
 async def test_a_time_limit_of_the_request_ends_in_too_slow_error(autojump_clock: object) -> None:
@@ -173,7 +173,7 @@ async def test_who_waits_when_the_processor_fails_gets_its_error_as_the_cause() 
 
     causes: list[BaseException | None] = []
     async with trio.open_nursery() as nursery:
-        processor = Processor(hang, resources=raise_when_closed(), concurrency=1)
+        processor = Processor(hang_with, resources=raise_when_closed(), concurrency=1)
 
         async def run() -> None:
             with pytest.raises(OSError, match="cannot close 1"):

@@ -20,7 +20,7 @@ from trio_jobs import (
     open_request_channel,
 )
 
-from .simple_jobs import sleep_for
+from .simple_jobs import hang_with, sleep_for
 
 
 @job
@@ -252,7 +252,7 @@ async def test_a_drain_while_it_is_still_starting_ends_it_as_soon_as_it_has(auto
         async def __aexit__(self, *_: object) -> None:
             events.append("closed")
 
-    processor = Processor(sleep_for, resources=Slow())
+    processor = Processor(hang_with, resources=Slow())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(processor.run)
         await wait_all_tasks_blocked()

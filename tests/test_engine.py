@@ -35,7 +35,7 @@ from trio_jobs._hidden_nursery import open_hidden_nursery
 from trio_jobs.gates import Gate, Hold
 
 from .broken_resources import raise_when_closed
-from .simple_jobs import double, fail, hang, sleep_for
+from .simple_jobs import double, fail, hang, hang_with, sleep_for
 
 
 class Transport(RequestReceiver[Any]):
@@ -312,7 +312,7 @@ async def test_books_that_do_not_balance_are_a_note_on_an_error_in_flight() -> N
     """They must not hide it."""
 
     with pytest.raises(OSError, match="cannot close 1") as caught:
-        async with open_processor(double, resources=raise_when_closed()) as processor:
+        async with open_processor(hang_with, resources=raise_when_closed()) as processor:
             processor._engine.ledger.claimed += 1
 
     assert "claimed requests do not add up" in caught.value.__notes__[0]
