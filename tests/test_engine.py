@@ -534,3 +534,26 @@ async def test_a_request_that_is_handed_back_and_then_aborted_by_its_caller_coun
     assert (statistics.claimed, statistics.released, statistics.aborted) == (2, 1, 1)
     channel.sender.close()
     channel.receiver.close()
+
+
+async def test_a_call_that_gives_up_does_not_stop_another_request_of_its_id() -> None:
+    """Somebody else has sent one with the same id, and that runs."""
+    async with open_processor(hang) as processor, processor.request_sender() as sender:
+        await sender.send(Request(1, id="same"))
+        await wait_all_tasks_blocked()
+        with trio.move_on_after(0):
+            await processor.call(2, id="same")
+        async with trio.open_nursery() as nursery:
+            calling = trio.CancelScope()
+
+            async def call() -> None:
+                with calling:
+                    await processor.call(2, id="same")
+
+            nursery.start_soon(call)
+            await wait_all_tasks_blocked()
+            calling.cancel()
+        assert calling.cancelled_caught
+        statistics = processor.statistics()
+        assert (statistics.running, statistics.rejected, statistics.waiting) == (1, 1, 0)
+        await processor.cancel("same")

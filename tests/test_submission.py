@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
@@ -153,5 +155,23 @@ async def test_what_could_not_be_sent_is_not_listened_to() -> None:
             await processor.submit(1, progress=True)
         with pytest.raises(ProcessorStopped):
             await processor.submit(1)
+
+        assert processor.broadcast.statistics().open_receive_channels == 0
+
+
+async def test_reports_that_nobody_asks_for_are_dropped_with_the_submission() -> None:
+    """Without a warning, for there was nothing to close."""
+
+    @job
+    async def work(request: object) -> None:
+        await report("at once")
+
+    async with open_processor(work) as processor:
+        submission = await processor.submit(None, progress=True)
+        await submission.wait()
+        assert processor.broadcast.statistics().open_receive_channels == 1
+        del submission
+        gc.collect()
+        await wait_all_tasks_blocked()
 
         assert processor.broadcast.statistics().open_receive_channels == 0

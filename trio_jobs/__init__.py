@@ -3,17 +3,18 @@
 A job is an async function of a request and its resources. A processor runs it: requests come in through a channel, each
 runs in a cancel scope of its own, and every response is broadcast to all who subscribed.
 
-How the package is built, from the ground up; a file knows only files above it:
+How the package is built, from the ground up; a file knows only files in lines above it, or to its left:
 
-    what travels          _message, _error_info, _errors, _randomness, _record
-    what is run           _job, _thread_job, _process_job, _resources, _current_run
-    the ways              _channel, _broadcast (responses), _memory (requests)
-    what decides          _waiting_room, gates/, _settlement, _lifecycle, _deadlines, _call_cycle: without I/O
-    what runs it          _worker
-    what asks for it      _asking, _submission, _mapping, _client
-    what holds it         _processor
-    what a shell sees     cli/
-    what may be named     types, gates
+    what is seen anywhere   _record, _arguments, _randomness, _single_error, _observable, _hidden_nursery
+    what travels            _errors, _error_info, _message
+    what is run             _current_run, _job, _thread_job, _process_job, _resources
+    what decides            _lifecycle, _settlement, _waiting_room, _deadlines, gates/: in plain functions
+    the ways                _channel, _memory (requests), _ring, _subscription, _broadcast (responses)
+    what runs it            _worker, _call_cycle
+    what asks for it        _asking, _submission, _mapping, _client
+    what holds it           _engine, _processor
+    what a shell sees       cli/
+    what may be named       types
 """
 
 from ._broadcast import BroadcastReceiver, BroadcastSender, Overflow, open_broadcast_channel

@@ -27,7 +27,7 @@ from trio.lowlevel import (
 )
 
 from ._arguments import check_seconds
-from ._broadcast import BroadcastReceiver, BroadcastSender
+from ._broadcast import BroadcastReceiver, BroadcastSender, Sink
 from ._call_cycle import find_call_cycle
 from ._current_run import Runner, running
 from ._errors import CallCycle, ProcessorStopped
@@ -108,18 +108,6 @@ def new_request(
     )
 
 
-class Sink(Protocol):
-    """Who is given an answer, synchronously, as soon as it is published."""
-
-    def deliver(self, item: Any, cause: BaseException | None) -> None:
-        """It is there."""
-        ...
-
-    def end(self, error: BaseException | None) -> None:
-        """It will not come any more."""
-        ...
-
-
 class Call:
     """An answer that one task waits for."""
 
@@ -146,7 +134,7 @@ class Call:
         self._raise_cancel = raise_cancel
         return Abort.FAILED
 
-    def deliver(self, item: Response[Any], cause: BaseException | None) -> None:
+    def _deliver(self, item: Response[Any], cause: BaseException | None) -> None:
         """It is there: wake who waits, or keep it for a task that is still on its way back from sending."""
         task, self.task = self.task, None
         self.answer = item, cause
@@ -157,7 +145,7 @@ class Call:
         else:
             reschedule(task)
 
-    def end(self, error: BaseException | None) -> None:
+    def _end(self, error: BaseException | None) -> None:
         """It will not come any more."""
         task, self.task = self.task, None
         self.error = stopped(error)
@@ -305,11 +293,11 @@ class Asking(Generic[RequestT, ResponseT]):
     ) -> None:
         try:
             with trio.move_on_at(request.deadline) as scope:
-                sink.deliver(await _receive(receiver), None)
+                sink._deliver(await _receive(receiver), None)
             if scope.cancelled_caught:
-                sink.deliver(Aborted(AbortReason.DEADLINE, id=request.id, attempt=request.attempt), None)
+                sink._deliver(Aborted(AbortReason.DEADLINE, id=request.id, attempt=request.attempt), None)
         except ProcessorStopped as error:
-            sink.end(error)
+            sink._end(error)
         finally:
             with trio.CancelScope(shield=True):
                 await receiver.aclose()

@@ -363,7 +363,7 @@ class BroadcastSender(trio.abc.SendChannel[T]):
         """
         channel = self._channel
         if channel.ending is not None:
-            sink.end(channel.failure)
+            sink._end(channel.failure)
         elif channel.sinks.setdefault(item_id, sink) is not sink:
             raise ValueError(
                 f"a request with the id {item_id!r} has not been answered yet: ids must be unique, or the answer to "
@@ -381,7 +381,7 @@ class BroadcastSender(trio.abc.SendChannel[T]):
         """Tell who watches this id that its item will not come, though the channel goes on."""
         sink = self._channel.sinks.pop(item_id, None)
         if sink is not None:
-            sink.end(error)
+            sink._end(error)
 
 
 def _check_subscription(max_replay: int, overflow: object, replay: object, select: object, progress: object) -> None:
@@ -447,6 +447,13 @@ class BroadcastReceiver(trio.abc.ReceiveChannel[T]):
                 source=self,
                 stacklevel=2,
             )
+
+    def _abandon(self) -> None:
+        """Close it in any thread, maybe a little later; it must not be used any more."""
+        subscription = self._subscription
+        del self._subscription
+        if not subscription.closed:
+            subscription.broadcast.drop(subscription)
 
     def statistics(self) -> BroadcastReceiverStatistics:
         """The state of this receiver, and of its channel, at this moment."""

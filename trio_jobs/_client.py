@@ -78,11 +78,11 @@ class Client(Generic[RequestT, ResponseT]):
         request = new_request(body, **options)
         submission = Submission(self._asking, request, self._answered)
         if progress:
-            submission.listen()
+            submission._listen()
         try:
             await self._asking.send(request, submission)
         except BaseException:
-            submission.stop_listening()
+            submission._stop_listening()
             raise
         if not detached:
             self._adopt(submission)
@@ -123,18 +123,18 @@ class Client(Generic[RequestT, ResponseT]):
         reason = AbortReason.CALLER
         try:
             async with open_hidden_nursery() as nursery:
-                nursery.start_soon(mapping.feed, bodies, options)
+                nursery.start_soon(mapping._feed, bodies, options)
                 yield mapping
                 nursery.cancel_scope.cancel(reason="the block that maps has ended")
         except (JobFailed, JobTooSlow, JobAborted):
             reason = AbortReason.SIBLING
             raise
         finally:  # when nothing is being sent any more
-            await mapping.cancel_rest(reason)
+            await mapping._cancel_rest(reason)
 
-    def raise_unread(self) -> None:
+    def _raise_unread(self) -> None:
         """Raise the failures of submitted work that nobody looked at."""
-        failures = [failed for one in self._unread if (failed := one.unread_failure) is not None]
+        failures = [failed for one in self._unread if (failed := one._unread_failure) is not None]
         self._unread.clear()
         errors = [JobFailed(failed.error, request_id=failed.id) for failed in failures]
         if len(errors) == 1:
@@ -144,16 +144,16 @@ class Client(Generic[RequestT, ResponseT]):
 
     def _adopt(self, submission: Submission[ResponseT]) -> None:
         """It was sent, and belongs to this client's block from now on."""
-        if submission.is_open:
+        if submission._is_open:
             self._submissions[submission.id] = submission
-        elif submission.unread_failure is not None:
+        elif submission._unread_failure is not None:
             self._unread.append(submission)
 
     def _answered(self, submission: Submission[ResponseT]) -> None:
         """It needs no more waiting for."""
         if self._submissions.pop(submission.id, None) is None:
             return
-        if submission.unread_failure is not None:
+        if submission._unread_failure is not None:
             self._unread.append(submission)
         if not self._submissions:
             self._all_answered.set()
@@ -214,7 +214,7 @@ async def open_client(
         except BaseException:
             await client._cancel_all()
             raise
-    client.raise_unread()
+    client._raise_unread()
 
 
 def _checked(sender: trio.abc.SendChannel[Request[RequestT]]) -> trio.abc.SendChannel[Request[RequestT]]:

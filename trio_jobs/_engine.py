@@ -329,12 +329,14 @@ class Engine(Generic[RequestT, ResponseT]):
 
     def cancel_request(self, request: Request[Any], reason: AbortReason, since: float) -> bool:
         """Abort what was sent at ``since``; whether its job still runs, so that an answer is worth waiting for."""
-        if self.pool.cancel_nowait(request.id, reason) is not None:
+        running = self.pool.running.get(request.id)
+        if running is not None and running.request is request:
+            self.pool.cancel_nowait(request.id, reason)
             return True
-        if self.requests is None:
+        if running is None and self.requests is None:
             if not self.has_ended(request.id):
                 self.abort_waiting(request, reason, since)
-        else:  # another processor may have claimed it
+        else:  # another processor may have claimed it, or another of its id runs, and it was or will be rejected
             waiting = self.room.find(request.id)
             if waiting is not None:
                 self.abort_waiting(waiting.request, reason, waiting.accepted)

@@ -31,13 +31,13 @@ class _Mapped:
         self.request = request
         self.since = trio.current_time()
 
-    def deliver(self, item: Response[Any], cause: BaseException | None) -> None:
+    def _deliver(self, item: Response[Any], cause: BaseException | None) -> None:
         """It is answered."""
-        self._mapping.answered(self, item)
+        self._mapping._answered(self, item)
 
-    def end(self, error: BaseException | None) -> None:
+    def _end(self, error: BaseException | None) -> None:
         """It will not be answered any more."""
-        self._mapping.ended(self, error)
+        self._mapping._ended(self, error)
 
 
 class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, ResponseT]):
@@ -80,7 +80,7 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
         """Receive nothing more; a checkpoint. The end of the block cancels what is not answered."""
         await self._out.aclose()
 
-    async def feed(self, bodies: Iterable[Any] | AsyncIterable[Any], options: CallOptions) -> None:
+    async def _feed(self, bodies: Iterable[Any] | AsyncIterable[Any], options: CallOptions) -> None:
         """Send a request for each body, as slots become free."""
         if isinstance(bodies, AsyncIterable):
             async for body in bodies:
@@ -101,7 +101,7 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
         try:
             await self._asking.send(request, one)
         except ProcessorStopped as error:
-            self.ended(one, error)
+            self._ended(one, error)
             await trio.sleep_forever()  # until the block ends: there is nobody to send to
         except BaseException:
             self._close(one)
@@ -120,23 +120,23 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
         if self._runner is not None:
             self._asking.end_waiting(self._runner, one.request)
 
-    def answered(self, one: _Mapped, response: Response[ResponseT]) -> None:
+    def _answered(self, one: _Mapped, response: Response[ResponseT]) -> None:
         """Put it where it belongs."""
         self._close(one)
         if self._in_order:
             self._early[one.place] = response
             while self._next_place in self._early:
-                self._deliver(self._early.pop(self._next_place))
+                self._hand_out(self._early.pop(self._next_place))
                 self._next_place += 1
         else:
-            self._deliver(response)
+            self._hand_out(response)
         self._close_if_done()
 
-    def _deliver(self, response: Response[ResponseT]) -> None:
+    def _hand_out(self, response: Response[ResponseT]) -> None:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # nobody receives any more
             self._put.send_nowait(response)
 
-    def ended(self, one: _Mapped, error: BaseException | None) -> None:
+    def _ended(self, one: _Mapped, error: BaseException | None) -> None:
         """It will not come, and nothing more can be sent; what was sent before may still come."""
         self._close(one)
         self._error = error or ProcessorStopped("the channel of responses ended before all answers had come")
@@ -148,10 +148,10 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
         self._nothing_open.set()
         if self._fed or self._error is not None:
             for place in sorted(self._early):  # behind one that will not come
-                self._deliver(self._early.pop(place))
+                self._hand_out(self._early.pop(place))
             self._put.close()
 
-    async def cancel_rest(self, reason: AbortReason) -> None:
+    async def _cancel_rest(self, reason: AbortReason) -> None:
         """Abort what is not answered, and wait until that is gone."""
         self._out.close()
         for one in list(self._open.values()):

@@ -194,7 +194,7 @@ class RequestBuffer(Generic[RequestT]):
 
     def _hand_over(self, request: Request[RequestT]) -> None:
         task, (receiver, _) = self.receiving.popitem(last=False)
-        receiver.hold(request)
+        receiver._hold(request)
         reschedule(task, outcome.Value(request))
 
     def accept(self, request: Request[RequestT]) -> None:
@@ -409,7 +409,7 @@ class MemoryRequestReceiver(RequestReceiver[RequestT]):
             buffer.room.wake(now)
         request = buffer.take(now)
         if request is not None:
-            self.hold(request)
+            self._hold(request)
             return request
         if buffer.has_ended:
             raise trio.EndOfChannel
@@ -458,7 +458,7 @@ class MemoryRequestReceiver(RequestReceiver[RequestT]):
         request: Request[RequestT] = await trio.lowlevel.wait_task_rescheduled(abort)
         return request
 
-    def hold(self, request: Request[RequestT]) -> None:
+    def _hold(self, request: Request[RequestT]) -> None:
         """From now on it is this handle that settles ``request``; called by the channel."""
         self._held.setdefault(request.id, []).append(request)
         self._buffer.unsettled += 1

@@ -427,7 +427,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             raise
         await self._close()
         if self._client is not None:
-            self._client.raise_unread()
+            self._client._raise_unread()
 
     async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
         self._engine.buffer.current_time = trio.lowlevel.current_clock().current_time

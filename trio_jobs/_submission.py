@@ -39,6 +39,11 @@ class Submission(Generic[ResponseT]):
         self._read = False
         self._listener: ProgressReceiver | None = None
 
+    def __del__(self) -> None:
+        listener: ProgressReceiver | None = getattr(self, "_listener", None)  # `__init__` may not have come so far
+        if listener is not None:
+            listener._abandon()
+
     def __repr__(self) -> str:
         state = "ended" if self._error else "open" if self._response is None else type(self._response).__name__
         return f"<Submission {self.request.id} {state}>"
@@ -91,32 +96,32 @@ class Submission(Generic[ResponseT]):
             return listener
         return ProgressReceiver(self._asking.subscribe_to_progress(self.request.id), ended=self._done.is_set())
 
-    def listen(self) -> None:
+    def _listen(self) -> None:
         """Keep what is reported for the first who asks; called before the request is sent."""
         self._listener = ProgressReceiver(self._asking.subscribe_to_progress(self.request.id), ended=False)
 
-    def stop_listening(self) -> None:
+    def _stop_listening(self) -> None:
         """It could not be sent: there will be no reports."""
         if self._listener is not None:
             self._listener.close()
 
     @property
-    def is_open(self) -> bool:
+    def _is_open(self) -> bool:
         """Whether its answer has still to come."""
         return not self._done.is_set()
 
     @property
-    def unread_failure(self) -> Failed | None:
+    def _unread_failure(self) -> Failed | None:
         """Its answer, if that is a failure and nobody has looked at it."""
         return self._response if isinstance(self._response, Failed) and not self._read else None
 
-    def deliver(self, item: Response[ResponseT], cause: BaseException | None) -> None:
+    def _deliver(self, item: Response[ResponseT], cause: BaseException | None) -> None:
         """It is answered."""
         self._response = item
         self._done.set()
         self._on_answered(self)
 
-    def end(self, error: BaseException | None) -> None:
+    def _end(self, error: BaseException | None) -> None:
         """It will not be answered any more."""
         self._error = stopped(error)
         self._done.set()
@@ -134,19 +139,26 @@ class ProgressReceiver(trio.abc.ReceiveChannel[Progress]):
         """The next report.
 
         Raises:
-            trio.EndOfChannel: The request is answered.
+            trio.EndOfChannel: The request is answered, or never will be: its processor has stopped.
+            trio.BrokenResourceError: The processor has failed.
+            trio.ClosedResourceError: You closed this.
         """
-        item = None if self._ended else await self._receiver.receive()
-        if isinstance(item, Progress):
-            return item
         if self._ended:
             await trio.lowlevel.checkpoint()
-        self._ended = True
+        else:
+            item = await self._receiver.receive()
+            if isinstance(item, Progress):
+                return item
+            self._ended = True
         raise trio.EndOfChannel
 
     def close(self) -> None:
         """Stop listening."""
         self._receiver.close()
+
+    def _abandon(self) -> None:
+        """Stop listening, in any thread: nobody has seen this, so nobody could close it."""
+        self._receiver._abandon()
 
     async def aclose(self) -> None:
         """Stop listening; a checkpoint."""

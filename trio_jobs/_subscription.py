@@ -44,11 +44,11 @@ Ending: TypeAlias = Callable[[], Exception]
 class Sink(Protocol):
     """Who is given an answer in this process, synchronously, when it is accepted. Its methods must not raise."""
 
-    def deliver(self, item: Any, cause: BaseException | None) -> None:
+    def _deliver(self, item: Any, cause: BaseException | None) -> None:
         """The item of a watched id was accepted; ``cause`` is the exception that it tells of, if it is known here."""
         ...
 
-    def end(self, error: BaseException | None) -> None:
+    def _end(self, error: BaseException | None) -> None:
         """It will not come: the channel has ended, with the error that ``fail`` was given."""
         ...
 
@@ -114,7 +114,7 @@ class Broadcast(Generic[T]):
         if self.sinks:
             sink = self.sinks.pop(id_of(item), None)  # as deliver, without the call
             if sink is not None:
-                sink.deliver(item, cause)
+                sink._deliver(item, cause)
         return True
 
     def choose(self, item: T, asked: dict[Selection[T], bool]) -> list[Selection[T]]:
@@ -153,7 +153,7 @@ class Broadcast(Generic[T]):
         """Tell the sink that watches the id of ``item``."""
         sink = self.sinks.pop(id_of(item), None)
         if sink is not None:
-            sink.deliver(item, cause)
+            sink._deliver(item, cause)
 
     def admit(self) -> None:
         """Let waiting senders go on as far as there is room."""
@@ -229,7 +229,7 @@ class Broadcast(Generic[T]):
             subscription.wake()
         sinks, self.sinks = self.sinks, {}
         for sink in {id(sink): sink for sink in sinks.values()}.values():
-            sink.end(error)
+            sink._end(error)
 
     # --- receivers
 

@@ -71,11 +71,11 @@ class Log:
         self.told: list[tuple[object, object]] = []
         self._then = then
 
-    def deliver(self, item: Any, cause: BaseException | None) -> None:
+    def _deliver(self, item: Any, cause: BaseException | None) -> None:
         self.told.append((item, cause))
         self._then()
 
-    def end(self, error: BaseException | None) -> None:
+    def _end(self, error: BaseException | None) -> None:
         self.told.append(("end", error))
         self._then()
 
