@@ -30,6 +30,7 @@ from trio_jobs import (
     send_receive,
 )
 from trio_jobs._hidden_nursery import open_hidden_nursery
+from trio_jobs.gates import Gate
 
 from .simple_jobs import double, hang, sleep_for
 
@@ -498,3 +499,51 @@ async def test_jobs_that_wait_to_send_to_their_own_processor_are_refused_when_no
     with pytest.raises(JobFailed, match="CallCycle"):
         refused.unwrap()
     completed.unwrap()
+
+
+async def test_a_call_in_a_scope_that_is_cancelled_already_sends_nothing() -> None:
+    """Cancelled did not happen."""
+    async with open_processor(double) as processor:
+        with processor.subscribe() as responses:
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await processor.call(1)
+            await wait_all_tasks_blocked()
+
+            assert scope.cancelled_caught
+            assert processor.statistics().claimed == 0
+            with pytest.raises(trio.WouldBlock):
+                responses.receive_nowait()
+
+
+async def test_a_request_of_a_job_names_its_parent_and_root_and_has_at_most_their_deadline() -> None:
+    """However deep; the deadline of a request is not that of a scope, so it is handed on in the message."""
+
+    class Noting(Gate):
+        """Lets everything start, and notes it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.requests: dict[object, Request[Any]] = {}
+
+        def ask(self, request: Request[Any], now: float) -> None: ...
+
+        def started(self, request: Request[Any], now: float) -> None:
+            self.requests[request.body] = request
+
+        def finished(self, request: Request[Any], now: float) -> None: ...
+
+    @job
+    async def descend(depth: int) -> None:
+        if depth:
+            await processor.call(depth - 1, time_limit=1000)
+
+    gate = Noting()
+    async with open_processor(descend, gates=[gate]) as processor:
+        await processor.call(2, time_limit=10)
+
+    top, middle, bottom = (gate.requests[depth] for depth in (2, 1, 0))
+    assert (top.parent_id, top.root_id) == (None, None)
+    assert (middle.parent_id, middle.root_id) == (top.id, top.id)
+    assert (bottom.parent_id, bottom.root_id) == (middle.id, top.id)
+    assert top.deadline == middle.deadline == bottom.deadline

@@ -557,3 +557,21 @@ async def test_a_call_that_gives_up_does_not_stop_another_request_of_its_id() ->
         statistics = processor.statistics()
         assert (statistics.running, statistics.rejected, statistics.waiting) == (1, 1, 0)
         await processor.cancel("same")
+
+
+async def test_a_request_that_is_aborted_while_it_waits_makes_room_for_the_next_of_its_channel() -> None:
+    """As one that starts does."""
+    sender, receiver = open_request_channel(10)
+    processor = Processor(hang, requests=receiver, concurrency=1, room=1)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(processor.run)
+        submissions = [await processor.submit(number, detached=True) for number in range(3)]
+        await wait_all_tasks_blocked()
+        assert (processor.statistics().waiting, receiver.statistics().current_buffer_used) == (1, 1)
+        await submissions[1].cancel()
+        await wait_all_tasks_blocked()
+
+        assert (processor.statistics().waiting, receiver.statistics().current_buffer_used) == (1, 0)
+        await processor.drain(0)
+    sender.close()
+    receiver.close()

@@ -562,3 +562,39 @@ async def test_the_time_that_an_answer_waits_to_be_published_is_not_that_of_the_
         responses = [await submission.wait() for submission in submissions]
 
     assert [(response.waited, response.ran) for response in responses] == [(0, 0), (0, 0), (10, 0)]
+
+
+async def test_a_context_variable_set_by_a_job_that_was_cancelled_is_not_seen_by_the_next() -> None:
+    """The scope is renewed, and the context as well."""
+    seen: list[object] = []
+
+    @job
+    async def change(request: object) -> None:
+        seen.append(variable.get())
+        variable.set(request)
+        await trio.sleep_forever()
+
+    async with open_processor(change, concurrency=1) as processor:
+        for number in range(2):
+            submission = await processor.submit(number)
+            await wait_all_tasks_blocked()
+            await submission.cancel()
+
+    assert seen == ["clean", "clean"]
+
+
+async def test_a_worker_that_retires_leaves_no_request_waiting() -> None:
+    """Another is sent for in its place, though nothing new arrives."""
+
+    @job
+    async def change(request: object) -> None:
+        variable.set(request)
+
+    async with open_processor(change, concurrency=1) as processor:
+        processor.pause()
+        submissions = [await processor.submit(number) for number in range(3)]
+        processor.resume()
+        for submission in submissions:
+            await submission.wait()
+
+        assert processor.statistics().succeeded == 3

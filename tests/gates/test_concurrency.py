@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from trio.testing import wait_all_tasks_blocked
 
+from trio_jobs import open_processor
 from trio_jobs._message import Request
 from trio_jobs._waiting_room import WaitingRoom
 from trio_jobs.gates import Concurrency, Hold
+
+from ..simple_jobs import double, hang
 
 
 def request(name: str) -> Request[None]:
@@ -109,3 +113,17 @@ def test_a_limit_that_lets_nothing_run_is_refused() -> None:
     """Everything would wait for ever."""
     with pytest.raises(ValueError, match=r"^limit must be at least 1, got 0$"):
         Concurrency(0)
+
+
+async def test_a_request_that_is_interrupted_gives_its_shared_slot_back() -> None:
+    """One processor is drained, and the other goes on."""
+    gate = Concurrency(1)
+    async with open_processor(hang, gates=[gate]) as one, open_processor(double, gates=[gate]) as other:
+        await one.submit(None, detached=True)
+        await wait_all_tasks_blocked()
+        answer = await other.submit(21)
+        await wait_all_tasks_blocked()
+        assert other.statistics().running == 0
+        await one.drain(0)
+
+        assert (await answer.wait()).unwrap() == 42
