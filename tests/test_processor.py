@@ -778,6 +778,9 @@ async def test_a_subscriber_that_drops_holds_nobody_up() -> None:
 # --- misuse
 
 
+SHARED: BroadcastSender[Any] = open_broadcast_channel(1)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -799,7 +802,7 @@ async def test_a_subscriber_that_drops_holds_nobody_up() -> None:
             "request_buffer_size is of a buffer of its own; with requests use room",
         ),
         (
-            {"responses": open_broadcast_channel(1), "response_buffer_size": 9},
+            {"responses": SHARED, "response_buffer_size": 9},
             TypeError,
             "response_buffer_size is of a channel of its own; with responses that is its max_buffer_size",
         ),

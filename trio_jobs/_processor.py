@@ -38,7 +38,7 @@ from ._memory import MemoryRequestReceiver, MemoryRequestSender
 from ._message import AbortReason, Progress, Request, Response
 from ._observable import AsyncValue, observable
 from ._record import Record
-from ._resources import check_resources, open_resources
+from ._resources import Resources, check_resources, open_resources
 from ._single_error import single_error
 from ._submission import Submission
 from ._waiting_room import Gate, WaitingRoom
@@ -102,10 +102,10 @@ class ProcessorStatistics(Record):
     """Look-ups in the job's cache that raised, and so were misses."""
 
 
-class ProcessorOptions(TypedDict, total=False):
+class ProcessorOptions(TypedDict, Generic[ResourcesT], total=False):
     """What `Processor` can be told, all of it by keyword; described there."""
 
-    resources: Any
+    resources: Resources[ResourcesT] | None
     requests: RequestReceiver[Any] | None
     responses: BroadcastSender[Any] | None
     concurrency: float
@@ -150,7 +150,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         self,
         job: Job[RequestT, ResponseT, ResourcesT],
         *,
-        resources: Any = None,
+        resources: Resources[ResourcesT] | None = None,
         requests: RequestReceiver[RequestT] | None = None,
         responses: BroadcastSender[Response[ResponseT]] | None = None,
         concurrency: float = 16,
@@ -584,7 +584,7 @@ def _check_channels(
 
 @asynccontextmanager
 async def open_processor(
-    job: Job[RequestT, ResponseT, ResourcesT], **options: Unpack[ProcessorOptions]
+    job: Job[RequestT, ResponseT, ResourcesT], **options: Unpack[ProcessorOptions[ResourcesT]]
 ) -> AsyncGenerator[Processor[RequestT, ResponseT, ResourcesT]]:
     """Run a processor for the length of a block.
 

@@ -21,7 +21,7 @@ from contextlib import (
 )
 from contextvars import copy_context
 from math import inf
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import Any, Generic, TypeAlias, TypeVar, cast, overload
 
 import attrs
 import outcome
@@ -82,6 +82,10 @@ class PerWorker(_Made[T_co]):
 
         Processor(thumbnail, resources=PerWorker(open_connection), concurrency=4)
     """
+
+
+Resources: TypeAlias = T | AbstractAsyncContextManager[T] | Shared[T] | PerWorker[T]
+"""What a processor may be given where its job is given a ``T``."""
 
 
 @attrs.frozen(eq=False, repr=False)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Literal, assert_type
 
-from trio_jobs import MISS, Job, PerWorker, Shared, job, process_job, thread_job
+from trio_jobs import MISS, Job, PerWorker, Processor, Shared, job, open_processor, process_job, thread_job
 from trio_jobs._job import Miss
 from trio_jobs._resources import Pool, open_resources
 
@@ -169,3 +169,15 @@ async def blocking_functions_stay_what_they_are(store: Store) -> None:
     accept(in_process_with_store)
     in_thread(1)  # type: ignore[arg-type]  # the wrong type of request
     await in_process_with_store.run("a", None)  # type: ignore[arg-type]  # the wrong resources
+
+
+async def a_processor_is_given_the_resources_that_its_job_takes() -> None:
+    assert_type(Processor(with_store, resources=Store()), Processor[str, bytes, Store])
+    Processor(with_store, resources=open_store())
+    Processor(with_store, resources=Shared(open_store))
+    Processor(with_store, resources=PerWorker(Store))
+    async with open_processor(with_store, resources=open_store()) as processor:
+        assert_type(await processor.call("a"), bytes)
+    Processor(with_store, resources=3)  # type: ignore[misc]  # the wrong type
+    Processor(with_store, resources=open_store)  # type: ignore[misc]  # it is not called
+    Processor(with_store, resources=Shared(int))  # type: ignore[arg-type]  # it makes something else
