@@ -7,6 +7,7 @@ from ._job import Miss
 from ._memory import MemoryRequestReceiver, MemoryRequestSender, RequestChannel, RequestChannelStatistics
 from ._processor import ProcessorOptions, ProcessorStatistics
 from ._public_path import show_public_path
+from ._resources import Resources
 from ._submission import ProgressReceiver
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ProgressReceiver",
     "RequestChannel",
     "RequestChannelStatistics",
+    "Resources",
     "Responses",
 ]
 
