@@ -24,6 +24,7 @@ from trio_jobs import (
     Request,
     RequestReceiver,
     Response,
+    Submission,
     Succeeded,
     job,
     open_broadcast_channel,
@@ -575,3 +576,33 @@ async def test_a_request_that_is_aborted_while_it_waits_makes_room_for_the_next_
         await processor.drain(0)
     sender.close()
     receiver.close()
+
+
+async def test_the_deadline_of_a_request_holds_though_a_duplicate_with_a_later_one_came(autojump_clock: object) -> None:
+    """The duplicate is rejected, and takes nothing along."""
+    start = trio.current_time()
+    async with open_processor(hang) as processor, processor.request_sender() as sender:
+        with trio.fail_after(50), processor.subscribe() as responses:
+            await sender.send(Request(1, id="same", deadline=start + 5))
+            await wait_all_tasks_blocked()
+            await sender.send(Request(2, id="same", deadline=start + 100))
+            response = await responses.receive()
+
+    assert isinstance(response, Aborted)
+    assert trio.current_time() - start == 5
+
+
+async def test_a_processor_ends_when_the_last_that_waits_is_aborted(autojump_clock: object) -> None:
+    """Nothing of it will ever run, and nobody else would notice."""
+    async with trio.open_nursery() as nursery:
+        with trio.fail_after(50):
+            async with open_processor(double, gates=[NotBefore(inf)]) as processor:
+                submission = await processor.submit(1)
+                nursery.start_soon(cancel_after, 5, submission)
+
+    assert isinstance(await submission.wait(), Aborted)
+
+
+async def cancel_after(seconds: float, submission: Submission[int]) -> None:
+    await trio.sleep(seconds)
+    await submission.cancel()
