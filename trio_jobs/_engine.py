@@ -1,7 +1,7 @@
 """What becomes of each request: claimed, published, settled, aborted or handed back.
 
-The engine knows requests and nothing of the life of its processor, except that it is told to stop accepting. How a
-request travels: sender -> waiting room -> worker -> job -> broadcast -> settlement.
+The engine knows requests; of the life of its processor it knows that one day nothing more is accepted. How a request
+travels: sender -> waiting room -> worker -> job -> broadcast -> settlement.
 """
 
 from __future__ import annotations
@@ -123,6 +123,12 @@ class Engine(Generic[RequestT, ResponseT]):
         self._set_alarm(self.room.next_time)
 
     # --- the end
+
+    def stop_accepting(self, error: Callable[[], Exception | None]) -> None:
+        """Claim nothing more, and refuse what is sent with a new ``error()``; tell when nothing runs any more."""
+        self.buffer.refuse(error)
+        self.receiving.cancel(reason="the processor is on its way to its end")
+        self.pool.closing = True
 
     def cut_off_slow_subscribers(self) -> None:
         """Let no publish wait any longer, nor any that is still to come."""

@@ -368,9 +368,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         self._advance(Event.CLOSE)
         if self.state.value is not ProcessorState.FINISHING:
             return
-        self._engine.buffer.refuse(lambda: None if running() is not None else self._stopped_error())
-        self._engine.pool.closing = True
-        self._engine.receiving.cancel(reason="the processor is finishing")
+        self._engine.stop_accepting(lambda: None if running() is not None else self._stopped_error())
         self._room.paused = False
         self._engine.pool.wake()
         self._end_if_done()
@@ -493,9 +491,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
 
     def _stop_accepting(self) -> None:
         self._room.paused = True
-        self._engine.pool.closing = True
-        self._engine.buffer.refuse(self._stopped_error)
-        self._engine.receiving.cancel(reason="the processor is draining")
+        self._engine.stop_accepting(self._stopped_error)
         self._end_if_done()
 
     async def _clean_up(self) -> None:
