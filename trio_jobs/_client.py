@@ -49,6 +49,7 @@ class Client(Generic[RequestT, ResponseT]):
             JobAborted: Somebody cancelled the request.
             ProcessorStopped: The processor is gone and will not answer.
             CallCycle: This is called in a job, and can never start.
+            ValueError: The ``id`` that you chose is not answered yet.
         """
         request = new_request(body, **options)
         if request.parent_id is None:
@@ -66,7 +67,7 @@ class Client(Generic[RequestT, ResponseT]):
     async def submit(
         self, body: RequestT, *, detached: bool = False, progress: bool = False, **options: Unpack[CallOptions]
     ) -> Submission[ResponseT]:
-        """Have the job run for ``body``; return as soon as the request was sent.
+        """Have the job run for ``body``; return as soon as the request was sent, which waits for room in the buffer.
 
         The work belongs to the client's block: its normal end waits for it, its end by an error cancels it, and a
         failure that nobody looked at is raised there. With ``detached`` it belongs to nobody. With ``progress`` its
@@ -74,6 +75,8 @@ class Client(Generic[RequestT, ResponseT]):
 
         Raises:
             ProcessorStopped: The processor is gone.
+            CallCycle: This is called in a job, and there can never be room.
+            ValueError: The ``id`` that you chose is not answered yet.
         """
         request = new_request(body, **options)
         submission = Submission(self._asking, request, self._answered)
@@ -112,6 +115,8 @@ class Client(Generic[RequestT, ResponseT]):
 
         Raises:
             ProcessorStopped: From the channel, when the processor is gone.
+            TypeError, ValueError: An argument has a wrong type or value; the message names both.
+            Others: What ``bodies`` raises ends the block, and so does `CallCycle` in a job.
         """
         limit = 64 if max_in_flight is None else max_in_flight
         check_int("max_in_flight", limit, least=1)

@@ -61,10 +61,11 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
         return f"<responses in_flight={len(self._open)} to_receive={self._out.statistics().current_buffer_used}>"
 
     async def receive(self) -> Response[ResponseT]:
-        """The next response.
+        """The next response. Cancelled, it is still there.
 
         Raises:
             trio.EndOfChannel: All are received.
+            trio.ClosedResourceError: You closed this, or the block has ended.
             ProcessorStopped: The processor is gone, and so are the answers that have not come.
         """
         try:

@@ -464,7 +464,11 @@ class MemoryRequestReceiver(RequestReceiver[RequestT]):
         self._buffer.unsettled += 1
 
     async def ack(self, request: Request[Any]) -> None:
-        """It was answered: it never comes again."""
+        """It was answered: it never comes again. Cancelled, that is so all the same.
+
+        Raises:
+            LeaseLost: This handle does not hold it.
+        """
         self._settle(request)
         await trio.lowlevel.checkpoint()
 
@@ -488,12 +492,20 @@ class MemoryRequestReceiver(RequestReceiver[RequestT]):
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def reject(self, request: Request[Any], reason: str) -> None:
-        """Keep it as a dead letter with ``reason``; see `dead_letters`."""
+        """Keep it as a dead letter with ``reason``; see `dead_letters`. Cancelled, it is kept all the same.
+
+        Raises:
+            LeaseLost: This handle does not hold it.
+        """
         self._buffer.bury(self._settle(request), reason)
         await trio.lowlevel.checkpoint()
 
     async def extend(self, request: Request[Any], seconds: float) -> None:
-        """Check that it is held by this handle: in memory that never ends by itself."""
+        """Check that it is held by this handle: in memory that never ends by itself.
+
+        Raises:
+            LeaseLost: It is not.
+        """
         await trio.lowlevel.checkpoint()
         if request.id not in self._held:
             raise LeaseLost(request.id)

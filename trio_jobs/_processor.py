@@ -410,6 +410,9 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
 
         Raises:
             RuntimeError: It was started before.
+            JobFailed: Submitted work failed and nobody looked at its answer; several together as an ExceptionGroup.
+            ConservationError: It cannot account for every request: a fault of trio-jobs.
+            Others: As the resources, or the channel of requests, raise them.
         """
         self._advance(Event.START)
         try:
