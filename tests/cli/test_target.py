@@ -192,7 +192,7 @@ def test_no_resources_are_none(folder: Path) -> None:
         (None, with_resources, "with_resources takes resources: add --resources MODULE:FACTORY"),
         ("jobs:make", without, "without takes no resources: leave --resources out"),
         ("jobs", with_resources, '"jobs" must have the form MODULE:FACTORY'),
-        ("jobs:maek", with_resources, 'module jobs has no "maek", its jobs are '),
+        ("jobs:maek", with_resources, 'module jobs has no "maek"; did you mean "make"?'),
         ("jobs:not_a_factory", with_resources, "jobs:not_a_factory: "),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +27,7 @@ def load_job(target: str, folder: Path) -> Job[Any, Any, Any]:
     """
     module_name, name = _split(target, folder)
     module = _import(module_name, folder)
-    found = _attribute(module, name)
+    found = _attribute(module, name, _no_such_job)
     if not isinstance(found, Job):
         raise WrongUse(f"{target} is {_what(found)}, wanted a Job{_mend(found)}")
     return found  # pyright: ignore[reportUnknownVariableType]  # whatever its types, it is run
@@ -50,7 +51,7 @@ def load_resources(target: str | None, job: Job[Any, Any, Any], folder: Path) ->
     module_name, _, name = target.partition(":")
     if not module_name or not name:
         raise WrongUse(f'"{target}" must have the form MODULE:FACTORY')
-    found = _attribute(_import(module_name, folder), name)
+    found = _attribute(_import(module_name, folder), name, _no_such_factory)
     if isinstance(found, Shared | PerWorker | AbstractAsyncContextManager) or not callable(found):
         return found  # pyright: ignore[reportUnknownVariableType]
     try:
@@ -125,17 +126,26 @@ def _import_failed(module_name: str, error: BaseException) -> str:
     return f"importing {module_name} failed\n{text}"
 
 
-def _attribute(module: ModuleType, name: str) -> object:
+def _attribute(module: ModuleType, name: str, missing: Callable[[ModuleType, str], str]) -> object:
     found: object = module
     for part in name.split("."):
         try:
             found = getattr(found, part)
         except AttributeError:
-            jobs = _jobs_in(module)
-            has = f"its jobs are {', '.join(jobs)}" if jobs else "it has no job"
-            guess = did_you_mean(name, jobs) or did_you_mean(name, vars(module))
-            raise WrongUse(f'module {module.__name__} has no "{name}", {has}{guess}') from None
+            raise WrongUse(f'module {module.__name__} has no "{name}"{missing(module, name)}') from None
     return found
+
+
+def _no_such_job(module: ModuleType, name: str) -> str:
+    jobs = _jobs_in(module)
+    if not jobs:
+        return f", it has no job{did_you_mean(name, vars(module))}"
+    return f", its jobs are {', '.join(jobs)}{did_you_mean(name, jobs)}"
+
+
+def _no_such_factory(module: ModuleType, name: str) -> str:
+    jobs = _jobs_in(module)
+    return did_you_mean(name, [other for other in vars(module) if other not in jobs])
 
 
 def _jobs_in(module: ModuleType) -> list[str]:
