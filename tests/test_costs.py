@@ -257,8 +257,8 @@ def test_a_send_costs_the_same_however_many_receivers_are_behind(overflow: Overf
 @pytest.mark.parametrize(
     ("make", "each", "most"),
     [
-        (memory.processors(1), memory.PROCESSORS, 22_000),
-        (memory.processors(1_000), memory.PROCESSORS, 22_000),
+        (memory.processors(1), memory.PROCESSORS, 24_000),
+        (memory.processors(1_000), memory.PROCESSORS, 24_000),
         *((memory.subscribers(overflow), memory.SUBSCRIBERS, 400) for overflow in Overflow),
     ],
 )

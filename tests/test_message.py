@@ -80,6 +80,7 @@ def test_headers_that_nobody_gave_cannot_be_filled() -> None:
         Request("body").headers["trace"] = "1"  # type: ignore[index]  # the mistake
 
     assert dict(NO_HEADERS) == {}
+    assert len(NO_HEADERS) == 0
     with pytest.raises(KeyError, match="trace"):
         NO_HEADERS["trace"]
 
