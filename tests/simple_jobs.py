@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import trio
 
-from trio_jobs import job
+from trio_jobs import job, report
 
 
 @job
@@ -41,3 +41,18 @@ async def stubborn(request: object) -> str:
 async def hang_with(request: object, resources: object) -> None:
     """The same as `hang`, for tests of what resources do meanwhile."""
     await trio.sleep_forever()
+
+
+@job
+async def clean_up_for(seconds: float) -> None:
+    """Does not end until it is cancelled, and then takes so long for it that nothing hurries."""
+    try:
+        await trio.sleep_forever()
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(seconds)
+
+
+@job
+async def report_at_once(request: object) -> None:
+    await report("at once")

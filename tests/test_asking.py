@@ -11,6 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from trio_jobs import (
     Aborted,
+    AbortReason,
     BroadcastSender,
     CallCycle,
     Client,
@@ -32,6 +33,7 @@ from trio_jobs import (
 from trio_jobs._hidden_nursery import open_hidden_nursery
 from trio_jobs.gates import Gate
 
+from .lingering import Lingering
 from .simple_jobs import double, hang, sleep_for
 
 
@@ -426,16 +428,7 @@ async def test_a_sender_of_another_kind_can_be_called_from_a_job_too() -> None:
 
 async def test_a_call_whose_job_outlives_the_channel_of_responses_still_ends_cancelled() -> None:
     """It waits for its job to be gone, and then hears that no answer will come."""
-    let_go = trio.Event()
-
-    @job
-    async def linger(request: object) -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            with trio.CancelScope(shield=True):
-                await let_go.wait()
-
+    linger = Lingering()
     responses: BroadcastSender[Response[None]] = open_broadcast_channel(1)
     processor = Processor(linger, responses=responses)
     calling = trio.CancelScope()
@@ -455,7 +448,7 @@ async def test_a_call_whose_job_outlives_the_channel_of_responses_still_ends_can
             responses.fail(OSError("the network is away"))
             await wait_all_tasks_blocked()
             assert calling.cancelled_caught
-            let_go.set()
+            linger.let_go.set()
 
 
 async def test_a_submission_elsewhere_learns_of_the_end() -> None:
@@ -547,3 +540,51 @@ async def test_a_request_of_a_job_names_its_parent_and_root_and_has_at_most_thei
     assert (middle.parent_id, middle.root_id) == (top.id, top.id)
     assert (bottom.parent_id, bottom.root_id) == (middle.id, top.id)
     assert top.deadline == middle.deadline == bottom.deadline
+
+
+async def test_a_time_limit_holds_while_the_request_waits_for_room(autojump_clock: object) -> None:
+    """It was never sent, and its answer says the same as if it had been."""
+    async with open_processor(hang, concurrency=1, request_buffer_size=1) as processor:
+        others = [await processor.submit(None) for _ in range(2)]
+        start = trio.current_time()
+        with pytest.raises(JobTooSlow):
+            await processor.call(1, time_limit=3)
+        assert trio.current_time() - start == 3
+        late = await processor.submit(1, time_limit=3)
+        assert trio.current_time() - start == 6
+
+        response = await late.wait()
+        assert isinstance(response, Aborted)
+        assert response.reason is AbortReason.DEADLINE
+        assert processor.statistics().waiting == 1
+        for other in others:
+            await other.cancel()
+
+
+async def test_what_nobody_has_received_is_withdrawn_by_who_gives_it_up(autojump_clock: object) -> None:
+    """From a channel that is given: a call, a submission, a map; nothing waits for answers that cannot come."""
+    sender, receiver = open_request_channel(10)
+    with trio.fail_after(100):
+        async with open_processor(hang, requests=receiver, concurrency=1, room=1) as processor:
+            async with open_client(sender, processor) as client:
+                running = [await client.submit(None) for _ in range(2)]
+                await wait_all_tasks_blocked()
+                submission = await client.submit(None)
+                with trio.move_on_after(1):
+                    await client.call(None)
+                async with client.map([None, None]):
+                    await wait_all_tasks_blocked()
+                    assert sender.statistics().current_buffer_used == 3
+                assert sender.statistics().current_buffer_used == 1
+                await submission.cancel()
+                assert sender.statistics().current_buffer_used == 0
+                for one in running:
+                    await one.cancel()
+            assert not processor.broadcast._channel.sinks
+            await processor.drain(0)
+    sender.close()
+    receiver.close()
+
+    response = await submission.wait()
+    assert isinstance(response, Aborted)
+    assert response.reason is AbortReason.CALLER

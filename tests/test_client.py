@@ -22,7 +22,7 @@ from trio_jobs import (
 )
 
 from .broken_resources import raise_when_closed
-from .simple_jobs import fail, hang, hang_with, sleep_for, stubborn
+from .simple_jobs import clean_up_for, fail, hang, hang_with, sleep_for, stubborn
 
 
 async def test_a_time_limit_of_the_request_ends_in_too_slow_error(autojump_clock: object) -> None:
@@ -262,15 +262,6 @@ async def test_its_repr_says_how_much_it_waits_for() -> None:
 
 async def test_submissions_that_end_with_their_block_are_cancelled_all_at_once(autojump_clock: object) -> None:
     """It takes as long as the slowest of them takes to clean up."""
-
-    @job
-    async def clean_up_for(seconds: float) -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            with trio.CancelScope(shield=True):
-                await trio.sleep(seconds)
-
     async with open_processor(clean_up_for) as processor:
         start = trio.current_time()
         with pytest.raises(LookupError):

@@ -15,6 +15,7 @@ import trio
 import trio.testing
 
 import trio_jobs
+import trio_jobs.types
 from tests.benchmarks import memory
 from tests.benchmarks.calls import drive
 from tests.benchmarks.counting import AsyncRun, StepCounter, StoppedClock, count_calls, count_steps
@@ -222,6 +223,38 @@ def test_others_get_their_turn_between_jobs_that_never_yield(workers: int, secon
     first in the next.
     """
     assert 0 < most_between_turns(workers, seconds) <= 2 * (budget + (workers - 1))
+
+
+def test_a_job_that_sends_to_its_own_processor_has_not_yielded_by_that() -> None:
+    """Or an endless chain of jobs would never let anybody else run."""
+    turns = 0
+
+    @trio_jobs.job
+    async def chain(left: int) -> None:
+        if left:
+            senders[0].send_nowait(Request(left - 1))
+
+    async def stand_by() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            async with open_processor(chain, concurrency=1) as processor:
+                nursery.start_soon(stand_by)
+                with processor.request_sender() as sender:
+                    senders.append(sender)
+                    await sender.send(Request(CALLS))
+                    while processor.statistics().succeeded <= CALLS:
+                        await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+
+    senders: list[trio_jobs.types.MemoryRequestSender[int]] = []
+    trio.run(main, clock=StoppedClock())
+
+    assert turns >= CALLS / 32
 
 
 # -- Broadcast

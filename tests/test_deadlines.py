@@ -24,7 +24,7 @@ def watching(**deadlines: float) -> Deadlines:
 
 
 def popped(deadlines: Deadlines, now: float) -> list[str]:
-    return [one.request.id for one in deadlines.pop_due(now)]
+    return [one.request.id for one in list(deadlines.pop_due(now))]
 
 
 def test_without_requests_no_deadline_passes() -> None:
@@ -32,7 +32,7 @@ def test_without_requests_no_deadline_passes() -> None:
     deadlines = Deadlines()
 
     assert deadlines.next == inf
-    assert deadlines.pop_due(1e9) == []
+    assert list(deadlines.pop_due(1e9)) == []
 
 
 def test_the_earliest_is_next() -> None:
@@ -53,7 +53,7 @@ def test_those_that_have_passed_come_earliest_first() -> None:
 def test_what_was_popped_is_not_watched_any_more() -> None:
     """It is answered once."""
     deadlines = watching(a=1, b=2)
-    deadlines.pop_due(1)
+    list(deadlines.pop_due(1))
 
     assert popped(deadlines, now=1) == []
     assert deadlines.next == 2
@@ -66,7 +66,7 @@ def test_the_time_of_acceptance_comes_along() -> None:
     late = request("a", deadline=5)
     deadlines.add(late, accepted=2)
 
-    assert deadlines.pop_due(5) == [(late, 2)]
+    assert list(deadlines.pop_due(5)) == [(late, 2)]
 
 
 def test_equal_deadlines_pass_together() -> None:
@@ -111,7 +111,7 @@ def test_an_id_that_comes_again_has_its_new_deadline(deadline: float, discarded:
     deadlines.add(again, accepted=7)
 
     assert deadlines.next == deadline
-    assert deadlines.pop_due(9) == [(again, 7)]
+    assert list(deadlines.pop_due(9)) == [(again, 7)]
     assert deadlines.next == inf
 
 
@@ -170,7 +170,7 @@ def test_it_does_as_a_plain_table_does(seed: int) -> None:
             case _:
                 now += random.random()
                 due = sorted(one for one, deadline in table.items() if deadline <= now)
-                found = [(one.request.deadline, one.request.id) for one in deadlines.pop_due(now)]
+                found = [(one.request.deadline, one.request.id) for one in list(deadlines.pop_due(now))]
                 assert sorted(name for _, name in found) == due
                 assert found == sorted(found)
                 for one in due:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from math import inf
 from typing import Any
 
@@ -15,9 +17,11 @@ from trio_jobs import (
     BroadcastSender,
     ConservationError,
     Disconnected,
+    DrainReport,
     Failed,
     JobTooSlow,
     LeaseLost,
+    Overflow,
     Processor,
     ProcessorState,
     ProcessorStopped,
@@ -36,7 +40,7 @@ from trio_jobs._hidden_nursery import open_hidden_nursery
 from trio_jobs.gates import Gate, Hold
 
 from .broken_resources import raise_when_closed
-from .simple_jobs import double, fail, hang, hang_with, sleep_for
+from .simple_jobs import clean_up_for, double, fail, hang, hang_with, sleep_for
 
 
 class Transport(RequestReceiver[Any]):
@@ -507,15 +511,6 @@ async def test_a_request_that_is_handed_back_and_then_aborted_by_its_caller_coun
     given: bool, autojump_clock: object
 ) -> None:
     """It is answered, so nobody is told that it is to be run again."""
-
-    @job
-    async def clean_up_for(seconds: float) -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            with trio.CancelScope(shield=True):
-                await trio.sleep(seconds)
-
     channel = open_request_channel(8)
     processor = Processor(clean_up_for, requests=channel.receiver if given else None)
 
@@ -606,3 +601,211 @@ async def test_a_processor_ends_when_the_last_that_waits_is_aborted(autojump_clo
 async def cancel_after(seconds: float, submission: Submission[int]) -> None:
     await trio.sleep(seconds)
     await submission.cancel()
+
+
+async def call_child(processor: Processor[str, None, object]) -> None:
+    await processor.call("child")
+
+
+async def map_children(processor: Processor[str, None, object]) -> None:
+    async with processor.map(["child", "child"]) as responses:
+        await responses.receive()
+
+
+@pytest.mark.parametrize("ask", [call_child, map_children])
+@pytest.mark.parametrize("stop", ["cancel", "drain", "error"])
+async def test_a_job_that_waits_for_others_of_its_own_processor_holds_up_no_stop(
+    stop: str, ask: Callable[[Processor[str, None, object]], Awaitable[None]], autojump_clock: object
+) -> None:
+    """It is interrupted and gives them up, and they are gone as well: answered to nobody, not to be run again."""
+
+    @job
+    async def work(request: str) -> None:
+        if request == "parent":
+            await ask(processor)
+        await trio.sleep_forever()
+
+    processor = Processor(work)
+    with trio.fail_after(100), suppress(OSError):
+        async with open_hidden_nursery() as nursery:
+            await nursery.start(processor.run)
+            parent = await processor.submit("parent", detached=True)
+            await wait_all_tasks_blocked()
+            if stop == "drain":
+                report = await processor.drain(0)
+                assert report == DrainReport(handed_back=(parent.id,), waiting=(), left=())
+            elif stop == "cancel":
+                nursery.cancel_scope.cancel()
+            else:
+                raise OSError
+
+    statistics = processor.statistics()
+    assert statistics.released == 1
+    assert statistics.aborted == statistics.claimed - 1 > 0
+
+
+async def test_a_deadline_that_a_waiting_request_has_from_its_parent_is_kept_once(autojump_clock: object) -> None:
+    """Stopping the parent takes back what it asked for, which is due at the same moment."""
+
+    @job
+    async def work(request: str) -> None:
+        if request == "parent":
+            await processor.call("child")
+        await trio.sleep_forever()
+
+    async with open_processor(work, concurrency=2) as processor:
+        with processor.subscribe() as responses:
+            other = await processor.submit("other")
+            with pytest.raises(JobTooSlow):
+                await processor.call("parent", time_limit=1)
+            aborted = await responses.receive_many()
+            statistics = processor.statistics()
+            await other.cancel()
+
+    assert len({response.id for response in aborted}) == len(aborted) == 2
+    assert (statistics.waiting, statistics.running, statistics.aborted) == (0, 1, 2)
+
+
+@asynccontextmanager
+async def close_slowly() -> AsyncGenerator[None]:
+    yield
+    await trio.sleep(4.5)
+
+
+@pytest.mark.parametrize("given", [False, True])
+async def test_while_its_resources_close_nothing_is_aborted_and_nothing_accepted(
+    given: bool, autojump_clock: object
+) -> None:
+    """Nobody is left who could publish an answer; callers are told, or go."""
+    sender, receiver = open_request_channel(8)
+    processor = Processor(hang_with, resources=close_slowly(), requests=receiver if given else None, concurrency=1)
+    told: list[str] = []
+
+    async def call(time_limit: float) -> None:
+        try:
+            with trio.move_on_after(time_limit):
+                await processor.call(None)
+            told.append("gave up")
+        except ProcessorStopped as error:
+            told.append(str(error))
+
+    running = trio.CancelScope()
+
+    async def run(*, task_status: trio.TaskStatus[None]) -> None:
+        with running:
+            await processor.run(task_status=task_status)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(run)
+        with processor.subscribe():
+            for time_limit in (inf, 3, 3):
+                nursery.start_soon(call, time_limit)
+            await trio.sleep(1)
+            running.cancel()
+            await trio.sleep(3)
+            assert told == ["gave up", "gave up"]
+            assert not await processor.cancel("unknown")
+            if not given:
+                with pytest.raises(ProcessorStopped, match="processor hang_with is ending"):
+                    await processor.call(None)
+    sender.close()
+    receiver.close()
+
+    assert told[2:] == ["processor hang_with is failed"]
+    assert processor.statistics().publishing == 0
+
+
+async def test_a_processor_that_is_cancelled_after_a_waiting_call_was_ends_at_once() -> None:
+    """What was dropped stands in line still, and is no reason to send for a worker."""
+    processor = Processor(double)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(processor.run)
+        processor.pause()
+        await (await processor.submit(1)).cancel()
+        processor.resume()
+        await wait_all_tasks_blocked()
+        assert not processor._room.may_start
+        nursery.cancel_scope.cancel()
+
+    assert processor.state.value is ProcessorState.FAILED
+
+
+async def test_resuming_a_processor_that_is_being_cancelled_starts_nothing_again(autojump_clock: object) -> None:
+    """What was handed back stays where it is, for somebody else."""
+    started: list[float] = []
+
+    @job
+    async def work(seconds: float) -> None:
+        started.append(seconds)
+        await clean_up_for(seconds)
+
+    processor = Processor(work, concurrency=2)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(processor.run)
+        for seconds in (0, 5):
+            await processor.submit(seconds, detached=True)
+        await wait_all_tasks_blocked()
+        processor.pause()
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await trio.sleep(1)
+            processor.resume()
+            await trio.sleep(1)
+
+    assert sorted(started) == [0, 5]
+    assert processor.statistics().released == 2
+
+
+async def test_a_predicate_is_asked_once_however_long_a_response_waits_to_be_published() -> None:
+    """What it said before the wait is remembered."""
+    ids = ["first", "second"]
+    asked: list[str] = []
+
+    def note(response: Response[int]) -> bool:
+        asked.append(response.id)
+        return True
+
+    async with open_processor(double, response_buffer_size=1) as processor:
+        with processor.subscribe(select=note, overflow=Overflow.DROP_OLDEST), processor.subscribe(ids=ids) as slow:
+            for request_id in ids:
+                await processor.submit(1, id=request_id)
+            await wait_all_tasks_blocked()
+            for _ in ids:
+                await slow.receive()
+
+    assert asked == ids
+
+
+async def test_a_processor_that_is_told_to_close_while_it_starts_ends_when_it_has_started(
+    autojump_clock: object,
+) -> None:
+    """Nothing else will tell it that there is nothing to do."""
+    processor = Processor(hang_with, resources=open_slowly())
+    with trio.fail_after(100):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(processor.run)
+            await wait_all_tasks_blocked()
+            processor.close_requests()
+
+    assert processor.state.value is ProcessorState.STOPPED
+
+
+@asynccontextmanager
+async def open_slowly() -> AsyncGenerator[None]:
+    await trio.sleep(5)
+    yield
+
+
+async def test_a_request_that_was_handed_over_as_the_end_began_is_answered() -> None:
+    """Its channel has let go of it already."""
+    sender, receiver = open_request_channel(1)
+    processor = Processor(double, requests=receiver)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(processor.run)
+        await wait_all_tasks_blocked()
+        sender.send_nowait(Request(1))
+        processor.close_requests()
+    sender.close()
+    receiver.close()
+
+    assert processor.statistics().succeeded == 1

@@ -38,6 +38,7 @@ from trio_jobs import (
 from trio_jobs.gates import Concurrency
 
 from .broken_resources import raise_when_opened
+from .lingering import Lingering
 from .simple_jobs import double, fail, hang, sleep_for
 
 # --- requests and responses
@@ -413,17 +414,8 @@ async def test_cancel_after_the_end_finds_nothing() -> None:
 
 async def test_all_who_cancel_the_same_job_return_when_it_is_gone() -> None:
     """It is cancelled once."""
-    let_go = trio.Event()
+    linger = Lingering()
     returned = 0
-
-    @job
-    async def linger(request: object) -> None:
-        try:
-            await trio.sleep_forever()
-        finally:
-            with trio.CancelScope(shield=True):
-                await let_go.wait()
-
     async with open_processor(linger) as processor, trio.open_nursery() as nursery:
         submission = await processor.submit(None)
         await wait_all_tasks_blocked()
@@ -437,7 +429,7 @@ async def test_all_who_cancel_the_same_job_return_when_it_is_gone() -> None:
         nursery.start_soon(cancel)
         await wait_all_tasks_blocked()
         assert returned == 0
-        let_go.set()
+        linger.let_go.set()
         await wait_all_tasks_blocked()
         assert returned == 2
 

@@ -18,7 +18,7 @@ from trio_jobs import (
     report,
 )
 
-from .simple_jobs import double, hang
+from .simple_jobs import double, hang, report_at_once
 
 
 async def test_a_submission_can_be_waited_for_by_many() -> None:
@@ -133,12 +133,7 @@ async def test_its_repr_says_how_it_stands() -> None:
 
 async def test_with_progress_nothing_is_missed_that_the_job_reports_at_once() -> None:
     """It listens before the request is sent; whoever asks afterwards hears what comes from then on."""
-
-    @job
-    async def work(request: object) -> None:
-        await report("at once")
-
-    async with open_processor(work) as processor:
+    async with open_processor(report_at_once) as processor:
         submission = await processor.submit(None, progress=True)
         await submission.wait()
         with submission.progress() as progress:
@@ -161,12 +156,7 @@ async def test_what_could_not_be_sent_is_not_listened_to() -> None:
 
 async def test_reports_that_nobody_asks_for_are_dropped_with_the_submission() -> None:
     """Without a warning, for there was nothing to close."""
-
-    @job
-    async def work(request: object) -> None:
-        await report("at once")
-
-    async with open_processor(work) as processor:
+    async with open_processor(report_at_once) as processor:
         submission = await processor.submit(None, progress=True)
         await submission.wait()
         assert processor.broadcast.statistics().open_receive_channels == 1

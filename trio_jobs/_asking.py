@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from math import inf
 from typing import Any, Generic, Protocol, TypeAlias, TypedDict, TypeVar, cast, runtime_checkable
 
@@ -128,7 +128,7 @@ class Call:
         """The task is cancelled: at once if no job runs for it, else when that job is gone."""
         asking, request = self._asking, self._request
         asking.unwatch(request, self)
-        if not asking.cancel(request, self.since):
+        if asking.withdraw(request) or not asking.cancel(request, self.since):
             return Abort.SUCCEEDED
         asking.watch(request, self)
         self._raise_cancel = raise_cancel
@@ -176,7 +176,7 @@ class Asking(Generic[RequestT, ResponseT]):
         self._responses = responses
         self._broadcast = _broadcast_of(responses)
         self._buffer: RequestBuffer[RequestT] | None = None
-        self._put_nowait: Callable[[Request[RequestT]], float] | None = None
+        self._put_nowait: Callable[[Request[RequestT]], float] = _may_wait
         if isinstance(sender, MemoryRequestSender):
             here = cast("MemoryRequestSender[RequestT]", sender)
             self._buffer, self._put_nowait = here._buffer, here._put_nowait
@@ -189,9 +189,9 @@ class Asking(Generic[RequestT, ResponseT]):
         self._broadcast._watch(request.id, sink)
 
     def unwatch(self, request: Request[Any], sink: Sink) -> None:
-        """Do not give it any more."""
-        assert self._broadcast is not None
-        self._broadcast._unwatch(request.id, sink)
+        """Do not give it any more, where it is found in this process."""
+        if self._broadcast is not None:
+            self._broadcast._unwatch(request.id, sink)
 
     async def ask_in_job(self, request: Request[RequestT]) -> Answer[ResponseT]:
         """As `ask`, for a job that runs here: it might wait for itself."""
@@ -210,15 +210,13 @@ class Asking(Generic[RequestT, ResponseT]):
         call = Call(self, request)
         broadcast._watch(request.id, call)
         try:
-            if self._put_nowait is None:
-                await self._sender.send(request)
+            try:
+                call.since = self._put_nowait(request)
+            except trio.WouldBlock:
+                if not await self._send_in_time(request):
+                    broadcast._unwatch(request.id, call)
+                    return _too_late(request), None
                 call.since = trio.current_time()
-            else:
-                try:
-                    call.since = self._put_nowait(request)
-                except trio.WouldBlock:
-                    await self._sender.send(request)
-                    call.since = trio.current_time()
             if call.answer is None and call.error is None:
                 call.task = current_task()
                 await wait_task_rescheduled(call.abort)
@@ -229,6 +227,12 @@ class Asking(Generic[RequestT, ResponseT]):
             raise
         assert call.answer is not None
         return call.answer
+
+    async def _send_in_time(self, request: Request[Any]) -> bool:
+        """Send it, waiting for room until its deadline at the latest; whether it was sent."""
+        with trio.move_on_at(request.deadline) as scope:
+            await self._sender.send(request)
+        return not scope.cancelled_caught
 
     async def _ask_elsewhere(self, request: Request[RequestT]) -> Response[ResponseT]:
         """Where there is no broadcast of ours to look into: a subscription for one answer."""
@@ -241,7 +245,7 @@ class Asking(Generic[RequestT, ResponseT]):
             with trio.CancelScope(shield=True):
                 await receiver.aclose()
         assert scope.cancelled_caught
-        return Aborted(AbortReason.DEADLINE, id=request.id, attempt=request.attempt)
+        return _too_late(request)
 
     async def send(self, request: Request[RequestT], sink: Sink) -> None:
         """Send ``request``; its answer goes to ``sink``. Cancelled, it was not sent."""
@@ -250,28 +254,26 @@ class Asking(Generic[RequestT, ResponseT]):
             await self._send_elsewhere(request, sink)
             return
         broadcast._watch(request.id, sink)
+        sent = False
         try:
-            await self._send_in_job_or_not(request)
-        except BaseException:
-            broadcast._unwatch(request.id, sink)
-            raise
+            sent = await self._send_in_job_or_not(request)
+        finally:
+            if not sent:
+                broadcast._unwatch(request.id, sink)
+        if not sent:
+            sink._deliver(_too_late(request), None)
 
-    async def _send_in_job_or_not(self, request: Request[RequestT]) -> None:
-        """A job that waits to send waits as well, maybe for its own slot."""
-        runner = running()
-        if runner is None or self._put_nowait is None:
-            await self._sender.send(request)
-            return
+    async def _send_in_job_or_not(self, request: Request[RequestT]) -> bool:
+        """A job that waits to send waits as well, maybe for its own slot; whether it was sent in time."""
         await checkpoint_if_cancelled()
         try:
             self._put_nowait(request)
         except trio.WouldBlock:
-            pass
-        else:
-            await cancel_shielded_checkpoint()
-            return
-        with self.waiting_for(runner, request):
-            await self._sender.send(request)
+            runner = running()
+            with nullcontext() if runner is None else self.waiting_for(runner, request):
+                return await self._send_in_time(request)
+        await cancel_shielded_checkpoint()
+        return True
 
     async def _send_elsewhere(self, request: Request[RequestT], sink: Sink) -> None:
         if self.nursery is None:
@@ -295,7 +297,7 @@ class Asking(Generic[RequestT, ResponseT]):
             with trio.move_on_at(request.deadline) as scope:
                 sink._deliver(await _receive(receiver), None)
             if scope.cancelled_caught:
-                sink._deliver(Aborted(AbortReason.DEADLINE, id=request.id, attempt=request.attempt), None)
+                sink._deliver(_too_late(request), None)
         except ProcessorStopped as error:
             sink._end(error)
         finally:
@@ -327,6 +329,10 @@ class Asking(Generic[RequestT, ResponseT]):
         """It does not wait for that any more."""
         runner.calls.pop(request.id, None)
 
+    def withdraw(self, request: Request[Any]) -> bool:
+        """Take it out of its channel if nobody has received it yet; then no answer will be found here."""
+        return self._buffer is not None and self._broadcast is not None and self._buffer.withdraw(request)
+
     def cancel(self, request: Request[Any], since: float, reason: AbortReason = AbortReason.CALLER) -> bool:
         """Abort what was sent at ``since``; whether its job still runs here, so that an answer will come."""
         if self._buffer is None:
@@ -339,6 +345,16 @@ class Asking(Generic[RequestT, ResponseT]):
         if self._broadcast is None:
             raise RuntimeError("progress is seen in the process that runs the job, and this client sends elsewhere")
         return self._broadcast.subscribe(ids=[request_id], progress=True)
+
+
+def _may_wait(_: Request[Any]) -> float:
+    """What stands for `send_nowait` where a sender has none: to send may always mean to wait."""
+    raise trio.WouldBlock
+
+
+def _too_late(request: Request[Any]) -> Aborted:
+    """Its deadline has passed before it was sent, or before it was answered elsewhere."""
+    return Aborted(AbortReason.DEADLINE, id=request.id, attempt=request.attempt)
 
 
 async def _receive(receiver: trio.abc.ReceiveChannel[Any]) -> Response[Any]:

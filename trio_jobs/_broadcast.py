@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from inspect import iscoroutinefunction
 from math import inf
-from typing import Any, Literal, Self, TypeVar, cast, overload
+from typing import Any, Literal, Self, TypeAlias, TypeVar, cast, overload
 
 import attrs
 import trio
@@ -49,6 +49,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+Asked: TypeAlias = dict[Selection[Any], bool]
+"""What predicates have said of an item, so that each is asked once however often it is tried."""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -156,7 +159,7 @@ class BroadcastSender(trio.abc.SendChannel[T]):
             trio.WouldBlock: A BLOCK receiver is a whole buffer behind, or others wait to send.
             trio.ClosedResourceError: You closed this handle, or somebody ended the channel with `fail`.
         """
-        self._publish_nowait(value, None)
+        self._publish_nowait(value, None, {})
 
     @enable_ki_protection
     async def send(self, value: T) -> None:
@@ -168,26 +171,28 @@ class BroadcastSender(trio.abc.SendChannel[T]):
             trio.ClosedResourceError: You closed this handle, or somebody ended the channel with `fail`, maybe while
                 this waited.
         """
-        await self._publish(value, None)
+        await self._publish(value, None, {})
 
-    async def _publish(self, item: T, cause: BaseException | None) -> None:
-        """As `send`; sinks that watch the item's id are given ``cause`` as well."""
+    async def _publish(self, item: T, cause: BaseException | None, asked: Asked) -> None:
+        """As `send`; a sink that watches the item's id is given ``cause`` as well.
+
+        What predicates have said of it is in ``asked``, and is added there.
+        """
         await checkpoint_if_cancelled()
         self._check_open()
         channel = self._channel
         channel.token = current_trio_token()
-        asked: dict[Selection[T], bool] = {}
         if channel.offer(item, cause, asked):
             await cancel_shielded_checkpoint()
         else:
             await channel.wait_for_room(WaitingSend(item, cause, self, asked))
 
     @enable_ki_protection
-    def _publish_nowait(self, item: T, cause: BaseException | None) -> None:
-        """As `send_nowait`; sinks that watch the item's id are given ``cause`` as well."""
+    def _publish_nowait(self, item: T, cause: BaseException | None, asked: Asked) -> None:
+        """As `send_nowait`; for the rest see `_publish`."""
         if self._closed:
             raise trio.ClosedResourceError
-        if not self._channel.offer(item, cause, {}):
+        if not self._channel.offer(item, cause, asked):
             raise trio.WouldBlock
 
     @enable_ki_protection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Any
@@ -60,10 +61,11 @@ class Deadlines:
         if one is not None and one[0] is request:
             del self._live[request.id]
 
-    def pop_due(self, now: float) -> list[Waiting]:
-        """Those whose deadline has passed, earliest first; they are not watched any more."""
-        due: list[Waiting] = []
+    def pop_due(self, now: float) -> Iterator[Waiting]:
+        """Those whose deadline has passed, earliest first; they are not watched any more.
+
+        One by one: what is done about the first may answer the next.
+        """
         while self.next <= now:
             _, request_id = heappop(self._heap)
-            due.append(Waiting(*self._live.pop(request_id)))
-        return due
+            yield Waiting(*self._live.pop(request_id))

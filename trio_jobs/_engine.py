@@ -14,8 +14,9 @@ from typing import Any, Generic, TypeVar
 import trio
 from trio.lowlevel import enable_ki_protection
 
-from ._broadcast import BroadcastSender
+from ._broadcast import Asked, BroadcastSender
 from ._channel import RequestReceiver
+from ._current_run import current_run
 from ._deadlines import Deadlines
 from ._errors import LeaseLost
 from ._memory import RequestBuffer
@@ -64,6 +65,8 @@ class Engine(Generic[RequestT, ResponseT]):
         """Requests whose runs were interrupted."""
         self.nursery: trio.Nursery | None = None
         """Where answers wait that could not be published at once; None before it runs."""
+        self.over = False
+        """Whether nothing is run or aborted here any more, only handed back."""
         self._buffer_size = buffer_size
         self._publish_limit = publish_limit
         self._on_done = on_done
@@ -130,6 +133,11 @@ class Engine(Generic[RequestT, ResponseT]):
         self.receiving.cancel(reason="the processor is on its way to its end")
         self.pool.closing = True
 
+    def stop_serving(self, error: Callable[[], Exception | None]) -> None:
+        """Nobody is left who could run or answer anything: refuse what is sent with a new ``error()``."""
+        self.over = True
+        self.buffer.refuse(error)
+
     def cut_off_slow_subscribers(self) -> None:
         """Let no publish wait any longer, nor any that is still to come."""
         self._publish_limit = 0
@@ -173,11 +181,12 @@ class Engine(Generic[RequestT, ResponseT]):
         if request.deadline != inf:
             self._deadlines.discard(request.id)
         if self.requests is not None:
-            return self._complete_slowly(request, response, cause)
+            return self._complete_slowly(request, response, cause, {})
+        asked: Asked = {}
         try:
-            self.responses._publish_nowait(response, cause)
+            self.responses._publish_nowait(response, cause, asked)
         except trio.WouldBlock:
-            return self._complete_slowly(request, response, cause)
+            return self._complete_slowly(request, response, cause, asked)
         if type(response) is Succeeded:
             self.ledger.succeeded += 1
         else:
@@ -187,13 +196,13 @@ class Engine(Generic[RequestT, ResponseT]):
         return None
 
     async def _complete_slowly(
-        self, request: Request[Any], response: Response[Any], cause: BaseException | None
+        self, request: Request[Any], response: Response[Any], cause: BaseException | None, asked: Asked
     ) -> None:
         try:
             with trio.CancelScope(shield=True) as scope:
                 self._settle_scopes.add(scope)
                 try:
-                    await self._publish(response, cause)
+                    await self._publish(response, cause, asked)
                     await self._settle(request, response)
                     return
                 finally:
@@ -203,19 +212,19 @@ class Engine(Generic[RequestT, ResponseT]):
             raise
         self.ledger.left += 1  # the scope was cancelled: its transport gives it to somebody again when the lease ends
 
-    async def _publish(self, response: Response[Any], cause: BaseException | None) -> None:
+    async def _publish(self, response: Response[Any], cause: BaseException | None, asked: Asked) -> None:
         """Publish, cutting off slow blocking subscribers after the publish limit or at the drain's grace."""
         while True:  # room made by one cut off may be taken by those who wait to publish, and fill another
             with trio.move_on_after(self._publish_limit) as limit:
                 self._publish_scopes.add(limit)
                 try:
-                    await self.responses._publish(response, cause)
+                    await self.responses._publish(response, cause, asked)
                     return
                 finally:
                     self._publish_scopes.discard(limit)
             self.responses._disconnect_blocking()
             with suppress(trio.WouldBlock):
-                self.responses._publish_nowait(response, cause)
+                self.responses._publish_nowait(response, cause, asked)
                 return
 
     async def _settle(self, request: Request[Any], response: Response[Any]) -> None:
@@ -263,6 +272,12 @@ class Engine(Generic[RequestT, ResponseT]):
         self.handed_back.append(request)
         self.ledger.claimed -= 1  # it waits again, as any other that did not start
         self.buffer.give_back(request)
+
+    def abort_interrupted(self, request: Request[Any], reason: AbortReason, waited: float, ran: float) -> None:
+        """Answer a request whose run was interrupted, and whose caller may wait for it to be gone."""
+        self.room.paused = True
+        response = Aborted(reason, id=request.id, attempt=request.attempt, waited=waited, ran=ran)
+        self._do_later(request, self.complete(request, response, None))
 
     def all_done(self) -> None:
         """Nothing runs, nothing is being published, and it is on its way to its end."""
@@ -329,12 +344,15 @@ class Engine(Generic[RequestT, ResponseT]):
             if deadline < self._alarm_at:
                 self._set_alarm(deadline)
         pool = self.pool
-        pool.ticks += 1
+        if current_run.get() is None:  # a job that sends has not yielded by that
+            pool.ticks += 1
         if not pool.on_its_way:
             pool.wake()
 
     def cancel_request(self, request: Request[Any], reason: AbortReason, since: float) -> bool:
         """Abort what was sent at ``since``; whether its job still runs, so that an answer is worth waiting for."""
+        if self.over:
+            return False
         running = self.pool.running.get(request.id)
         if running is not None and running.request is request:
             self.pool.cancel_nowait(request.id, reason)

@@ -156,7 +156,10 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
         """Abort what is not answered, and wait until that is gone."""
         self._out.close()
         for one in list(self._open.values()):
-            if one.place in self._open and not self._asking.cancel(one.request, one.since, reason):
+            if one.place not in self._open:
+                continue  # answered by what was done about one before it
+            if self._asking.withdraw(one.request) or not self._asking.cancel(one.request, one.since, reason):
+                self._asking.unwatch(one.request, one)
                 self._close(one)
         with trio.CancelScope(shield=True):
             while self._open:

@@ -115,10 +115,14 @@ class RequestBuffer(Generic[RequestT]):
         """Abort what was sent here at ``since``, wherever it is by now; whether its job still runs."""
         if self.consumer is not None:
             return self.consumer.cancel_request(request, reason, since)
-        if self.room.find(request.id) is not None:
-            self.drop(request.id)
-            return False
         return any(fetcher.cancel_request(request, reason, since) for fetcher in self.fetchers)
+
+    def withdraw(self, request: Request[Any]) -> bool:
+        """Take it out again if nobody has received it: whether so, and then nobody will ever answer it."""
+        if self.consumer is not None or self.room.find(request.id) is None:
+            return False
+        self.drop(request.id)
+        return True
 
     def drop(self, request_id: str) -> None:
         """Take out a request of which it is known that it waits."""

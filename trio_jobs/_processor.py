@@ -330,7 +330,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
         if worker is not None:
             await worker.wait_gone()
             return True
-        waiting = None if self._ended.is_set() else self._room.find(request_id)
+        waiting = None if self._engine.over else self._room.find(request_id)
         if waiting is not None:
             self._engine.abort_waiting(waiting.request, AbortReason.OPERATOR, waiting.accepted)
         await trio.lowlevel.cancel_shielded_checkpoint()
@@ -354,7 +354,7 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
             RuntimeError: It does not run, or is on its way to its end.
         """
         self._advance(Event.RESUME)
-        self._room.paused = False
+        self._room.paused = bool(self._engine.handed_back)  # cancelled, it is on its way to its end
         self._engine.pool.wake()
 
     def close_requests(self) -> None:
@@ -438,8 +438,10 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
                 self._engine.nursery.start_soon(self._claim, self._requests)
             self._advance(Event.OPENED)
             task_status.started()
-            self._end_if_done()
-            await self._engine.pool.serve()
+            try:
+                await self._engine.pool.serve()
+            finally:
+                self._engine.stop_serving(self._stopped_error)
             self._engine.nursery.cancel_scope.cancel()
 
     def _bind(self, resources: Any) -> Callable[[Any], Awaitable[Any]]:
@@ -488,7 +490,10 @@ class Processor(Generic[RequestT, ResponseT, ResourcesT]):
 
     def _stopped_error(self) -> ProcessorStopped:
         """A new one each time, for it is raised in many tasks."""
-        error = ProcessorStopped(f"processor {self.name} is {self.state.value.value}")
+        state = self.state.value
+        # Cancelled or failing, it has not said so yet; nobody else is refused while it runs.
+        runs = state in (ProcessorState.RUNNING, ProcessorState.PAUSED)
+        error = ProcessorStopped(f"processor {self.name} is {'ending' if runs else state.value}")
         error.__cause__ = self._failure
         return error
 

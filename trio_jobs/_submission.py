@@ -11,7 +11,7 @@ from ._asking import Asking, stopped
 from ._broadcast import BroadcastReceiver
 from ._current_run import running
 from ._errors import ProcessorStopped
-from ._message import Failed, Progress, Request, Response
+from ._message import Aborted, AbortReason, Failed, Progress, Request, Response
 
 ResponseT = TypeVar("ResponseT")
 
@@ -81,6 +81,9 @@ class Submission(Generic[ResponseT]):
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         self._read = True
+        if not self._done.is_set() and self._asking.withdraw(self.request):
+            self._asking.unwatch(self.request, self)
+            self._deliver(Aborted(AbortReason.CALLER, id=self.id, attempt=self.request.attempt), None)
         if not self._done.is_set() and self._asking.cancel(self.request, self._since):
             await self._done.wait()
         else:

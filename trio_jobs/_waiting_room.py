@@ -201,8 +201,8 @@ class WaitingRoom:
     @property
     def may_start(self) -> bool:
         """Whether it is worth calling `take`."""
-        if self.running >= self.concurrency or self.paused or self._shut is not None:
-            return False
+        if not self.size or self.running >= self.concurrency or self.paused or self._shut is not None:
+            return False  # without a size what stands in line was dropped
         return bool(self._line or self._back or self._freed)
 
     @property

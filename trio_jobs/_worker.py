@@ -44,6 +44,10 @@ class Owner(Protocol):
         """The run was interrupted: the request is to be run again."""
         ...
 
+    def abort_interrupted(self, request: Request[Any], reason: AbortReason, waited: float, ran: float) -> None:
+        """The run was interrupted, and nobody wants its answer any more for ``reason``."""
+        ...
+
     def refuse(self, request: Request[Any], waited: float) -> None:
         """It is not run: its deadline has passed, or another of its id runs. See to it otherwise."""
         ...
@@ -100,9 +104,12 @@ class WorkerPool:
         self._context = copy_context()
         self.current_time = trio.lowlevel.current_clock().current_time
         async with trio.open_nursery() as self._nursery:
-            if self._room.may_start:
-                self.wake()
-            await self._stopped.wait()
+            try:
+                if self._room.may_start:
+                    self.wake()
+                await self._stopped.wait()
+            finally:
+                self._nursery = None  # cancelled or not: who is sent for from now on would come too late
 
     def stop(self) -> None:
         """Let the workers end as soon as each has nothing to run."""
@@ -201,8 +208,12 @@ class WorkerPool:
         if request is not None:
             worker.request = None
             del self.running[request.id]
-            self._room.finished(request, self.current_time())
-            self._owner.hand_back(request)
+            now = self.current_time()
+            self._room.finished(request, now)
+            if worker.reason is None:
+                self._owner.hand_back(request)
+            else:
+                self._owner.abort_interrupted(request, worker.reason, worker.waited, now - worker.started)
         worker.tell_gone()
         self.tell_if_done()
         if self._room.may_start:

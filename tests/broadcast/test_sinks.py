@@ -22,9 +22,9 @@ def test_a_sink_gets_one_item_of_its_id_with_the_cause() -> None:
     sender._watch("a", with_cause)
     sender._watch("b", without)
 
-    sender._publish_nowait(Item("c"), cause)
-    sender._publish_nowait(Item("a", 1), cause)
-    sender._publish_nowait(Item("a", 2), cause)
+    sender._publish_nowait(Item("c"), cause, {})
+    sender._publish_nowait(Item("a", 1), cause, {})
+    sender._publish_nowait(Item("a", 2), cause, {})
     sender.send_nowait(Item("b"))
 
     assert with_cause.told == [(Item("a", 1), cause)]
@@ -40,11 +40,11 @@ async def test_a_sink_gets_its_item_exactly_when_it_is_accepted() -> None:
     with sender.subscribe() as receiver:
         sender.send_nowait("first")
         with pytest.raises(trio.WouldBlock):
-            sender._publish_nowait(Item("a"), None)
+            sender._publish_nowait(Item("a"), None, {})
         with trio.move_on_after(0):
             await sender.send(Item("a"))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(sender._publish, Item("a"), None)
+            nursery.start_soon(sender._publish, Item("a"), None, {})
             await wait_all_tasks_blocked()
             assert sink.told == []
             receiver.receive_nowait()
