@@ -78,7 +78,7 @@ def bare(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Both checkers, strict, over all code; and the public names as a user's checker sees them."""
+    """Both checkers, strict, over all code."""
     session.install("-e", ".[all]", "-e", "./testing", *group("test", "types"))
     session.run("mypy")
     session.run("pyright")

@@ -35,7 +35,6 @@ from ._message import Progress
 from ._ring import WEIGHTS, Overflow, Ring
 
 T = TypeVar("T")
-WatcherT = TypeVar("WatcherT")
 
 Ending: TypeAlias = Callable[[], Exception]
 """Makes what receiving raises once nothing is left: a new exception each time, for many may raise it."""
@@ -286,18 +285,6 @@ def id_of(item: object) -> str:
     """What an item is found by in a table of ids; an empty string for one that has no id."""
     item_id = getattr(item, "id", None)
     return item_id if isinstance(item_id, str) else ""
-
-
-def add_watcher(table: dict[str, tuple[WatcherT, ...]], item_id: str, watcher: WatcherT) -> None:
-    """Enter it under an id."""
-    table[item_id] = (*table.get(item_id, ()), watcher)
-
-
-def discard_watcher(table: dict[str, tuple[WatcherT, ...]], item_id: str, watcher: WatcherT) -> None:
-    """Take it out, if it is there."""
-    rest = tuple(other for other in table.pop(item_id, ()) if other is not watcher)
-    if rest:
-        table[item_id] = rest
 
 
 def disconnected() -> Exception:
@@ -575,7 +562,7 @@ class Selection(Subscription[T]):
             broadcast.unindexed[self] = None
         else:
             for item_id in self.ids:
-                add_watcher(broadcast.indexed, item_id, self)
+                broadcast.indexed[item_id] = (*broadcast.indexed.get(item_id, ()), self)
 
     def unregister(self) -> None:
         broadcast = self.broadcast
@@ -584,7 +571,9 @@ class Selection(Subscription[T]):
             del broadcast.unindexed[self]
         else:
             for item_id in self.ids:
-                discard_watcher(broadcast.indexed, item_id, self)
+                others = tuple(other for other in broadcast.indexed.pop(item_id) if other is not self)
+                if others:
+                    broadcast.indexed[item_id] = others
 
     def wants(self, item: Any) -> bool:
         """Whether an item of its ids is selected. A predicate that raises breaks this receiver off, nothing else."""

@@ -151,7 +151,6 @@ def test_the_text_is_one_line_that_people_can_read() -> None:
     st.recursive(
         st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text(),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-        max_leaves=20,
     )
 )
 def test_what_json_has_comes_back_unchanged(value: Any) -> None:

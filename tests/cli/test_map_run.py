@@ -236,8 +236,8 @@ async def test_what_could_not_be_read_has_failed(run: Runner, said: Callable[[],
 
 
 async def test_only_the_first_failures_are_named(run: Runner, said: Callable[[], str]) -> None:
-    """A hundred would hide what else there is to see; the output has them."""
-    await run(fail_odd, [item(1)] * 100)
+    """A thousand would hide what else there is to see; the output has them."""
+    await run(fail_odd, [item(1)] * 1000)
 
     assert said().count("failed: in:1") == 5
     assert said().count("more have failed") == 1
@@ -346,7 +346,7 @@ async def test_no_more_is_read_than_is_in_flight(
     async def wait(request: int) -> None:
         await let_go.wait()
 
-    inputs = FakeInputs(map(item, range(200)), 200)
+    inputs = FakeInputs(map(item, range(1000)), 1000)
     async with trio.open_nursery() as nursery:
 
         async def run_it() -> None:
@@ -358,7 +358,7 @@ async def test_no_more_is_read_than_is_in_flight(
         assert inputs.taken == ahead
         let_go.set()
 
-    assert inputs.taken == 200
+    assert inputs.taken == 1000
 
 
 async def test_a_slow_first_answer_bounds_what_is_kept_for_the_order(run: Runner) -> None:
@@ -370,7 +370,7 @@ async def test_a_slow_first_answer_bounds_what_is_kept_for_the_order(run: Runner
         if request == 0:
             await let_go.wait()
 
-    inputs = FakeInputs(map(item, range(200)), 200)
+    inputs = FakeInputs(map(item, range(1000)), 1000)
     async with trio.open_nursery() as nursery:
 
         async def run_it() -> None:
@@ -381,7 +381,7 @@ async def test_a_slow_first_answer_bounds_what_is_kept_for_the_order(run: Runner
         assert inputs.taken == 64
         let_go.set()
 
-    assert [record["input"] for record in run.records] == list(range(200))
+    assert [record["input"] for record in run.records] == list(range(1000))
 
 
 # --- stopped by a signal

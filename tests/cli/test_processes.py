@@ -80,7 +80,7 @@ def test_text_is_utf8_whatever_the_locale(start: Start) -> None:
 @pytest.mark.parametrize("arguments", [["map", "jobs:double", "many.txt"], ["map", "jobs:double", "many.txt", "-q"]])
 def test_head_is_satisfied_with_one_line(arguments: list[str], start: Start, folder: Path) -> None:
     """What comes before it in the pipe ends quietly: no traceback, also not when Python ends; 141."""
-    (folder / "many.txt").write_text("x\n" * 2_000)
+    (folder / "many.txt").write_text("x\n" * 100_000)
     process = start(*arguments)
     first = stream(process.stdout).readline()
     stream(process.stdout).close()
