@@ -7,7 +7,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from trio_jobs import Disconnected
-from trio_jobs._broadcast import Overflow
+from trio_jobs._broadcast import Asked, Overflow
 
 from .shorthand import Item, Log, is_even, open_channel, send_all
 
@@ -44,7 +44,8 @@ async def test_a_sink_gets_its_item_exactly_when_it_is_accepted() -> None:
         with trio.move_on_after(0):
             await sender.send(Item("a"))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(sender._publish, Item("a"), None, {})
+            asked: Asked = {}
+            nursery.start_soon(sender._publish, Item("a"), None, asked)
             await wait_all_tasks_blocked()
             assert sink.told == []
             receiver.receive_nowait()

@@ -342,3 +342,27 @@ def test_reprs_show_state() -> None:
     sender.close()
     assert repr(drop) == "<BroadcastReceiver closed>"
     assert repr(sender) == "<BroadcastSender closed>"
+
+
+async def test_a_send_that_has_to_wait_wakes_nobody() -> None:
+    """Neither who has read everything, nor who waits for a number of receivers."""
+    sender = open_channel(1)
+    with sender.subscribe() as full, sender.subscribe() as waiting:
+        sender.send_nowait("first")
+        assert waiting.receive_nowait() == "first"
+        got: list[object] = []
+
+        async def receive() -> None:
+            got.append(await waiting.receive())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            await wait_all_tasks_blocked()
+            with pytest.raises(trio.WouldBlock):
+                sender.send_nowait("second")
+            await wait_all_tasks_blocked()
+            assert got == []
+            full.receive_nowait()
+            sender.send_nowait("second")
+
+    assert got == ["second"]
