@@ -123,6 +123,8 @@ async def test_a_client_for_elsewhere_submits_and_maps(autojump_clock: object) -
             late = await client.submit(9.0, time_limit=4)
             async with client.map([3.0, 1.0]) as responses:
                 values = [response.unwrap() async for response in responses]
+            async with client.map([5.0, 5.0]):
+                await wait_all_tasks_blocked()  # and its answers find nobody
             first, second = await submission.wait(), await late.wait()
 
     assert values == [1, 3]

@@ -152,13 +152,16 @@ class Mapping(trio.abc.ReceiveChannel[Response[ResponseT]], Generic[RequestT, Re
                 self._hand_out(self._early.pop(place))
             self._put.close()
 
+    def _will_be_answered(self, one: _Mapped, reason: AbortReason) -> bool:
+        """Abort it; whether its job still runs."""
+        return not self._asking.withdraw(one.request) and self._asking.cancel(one.request, one.since, reason)
+
     async def _cancel_rest(self, reason: AbortReason) -> None:
         """Abort what is not answered, and wait until that is gone."""
         self._out.close()
         for one in list(self._open.values()):
-            if one.place not in self._open:
-                continue  # answered by what was done about one before it
-            if self._asking.withdraw(one.request) or not self._asking.cancel(one.request, one.since, reason):
+            # What was done about one may have answered another.
+            if one.place in self._open and not self._will_be_answered(one, reason):
                 self._asking.unwatch(one.request, one)
                 self._close(one)
         with trio.CancelScope(shield=True):

@@ -359,6 +359,17 @@ def test_a_channel_does_what_plain_lists_do(
     trio.run(main)
 
 
+def test_plain_lists_give_up_who_is_in_the_way() -> None:
+    """Chance seldom comes to it, so it is held here; the next item then cuts it off."""
+    model = Model(1, 0)
+    model.subscribe("plain", Overflow.BLOCK, 0)
+    model.accept(Item(1))
+
+    assert not model.may_send(Item(2))
+    assert model.disconnect_blocking() == 1
+    assert model.may_send(Item(2))
+
+
 async def pause(random: Random) -> None:
     for _ in range(random.randrange(4)):
         await trio.lowlevel.checkpoint()
